@@ -1,0 +1,165 @@
+"""The engine protocol: something that turns rows of tokens into logits.
+
+One call does prefill, decode, batches of many sequences and draft trees, because all four are rows of tokens.
+
+A *row* is one token at one position of one sequence. A *node* is a row that has been forwarded and not yet committed;
+a sequence numbers its nodes 0, 1, 2, ... in the order in which they were forwarded since its last `commit`. A row's
+parent is such a number, or -1 for the sequence's last committed token; its position is the committed length plus its
+depth. A prefill of n tokens is a chain (parents -1, 0, 1, ..., n-2) that is then committed whole.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from ..model import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one forward: int32 arrays of one length n."""
+
+    tokens: np.ndarray
+    sequences: np.ndarray
+    parents: np.ndarray
+    wants: np.ndarray  # 1 where the row's logits are asked for, else 0
+
+    @classmethod
+    def chain(cls, seq: int, tokens: Sequence[int], parent: int = -1, wants: str = "last", first: int = 0) -> "Batch":
+        """Rows that follow one another in one sequence: plain prefill or decode.
+
+        `parent` is the node the first row hangs on, `first` the number that the first row will get (how many nodes
+        are uncommitted already); `wants` is "last", "all" or "none".
+        """
+        n = len(tokens)
+        parents = np.arange(first - 1, first + n - 1, dtype=np.int32)
+        parents[:1] = parent
+        asked = np.full(n, wants == "all", dtype=np.int32)
+        if wants == "last":
+            asked[-1:] = 1
+        return cls(np.asarray(tokens, np.int32), np.full(n, seq, np.int32), parents, asked)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do; callers ask this, never the class."""
+
+    sequences: int  # sequences numbered 0 .. sequences-1
+    context: int  # positions that all sequences share
+    rows: int  # rows of one forward at most
+    branches: int = 0  # leaves beyond the first of all draft trees together
+    rollback: bool = True  # uncommitted and committed rows can be taken back
+    taps: frozenset[str] = frozenset()  # names a Tap may ask for
+    save: bool = False
+    view: bool = False
+    exact: bool = False  # n rows at once give bit for bit what n single rows give
+
+
+class Rows(Protocol):
+    """The logits that a forward was asked for; valid until the engine's next `forward`."""
+
+    def row(self, i: int) -> np.ndarray:
+        """Logits of batch row i, float32 of shape (vocabulary,); read-only, not a copy. Raises IndexError where the
+        row was not wanted."""
+        ...
+
+    def argmax(self) -> np.ndarray:
+        """First greatest token of every wanted row, in batch order; int32."""
+        ...
+
+    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(values, tokens) of the k greatest of every wanted row, descending; each of shape (wanted, k)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """Calls `call(value)` in mid-forward with one named value of one layer; the call copies and returns, never raises."""
+
+    layer: int
+    what: str  # "gate_input", "experts", "layer_output"
+    call: Callable[[np.ndarray], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Ends a forward early, from any thread. The rows of a stopped forward are not there: its nodes are gone."""
+
+    _event: threading.Event = field(default_factory=threading.Event)
+
+    def set(self) -> None:
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+
+class Stopped(Exception):  # noqa: N818 - an outcome, not an error
+    """A forward was ended by its Stop."""
+
+
+class Vocabulary(Protocol):
+    """Text to tokens and back, as the model file defines it."""
+
+    size: int
+
+    def encode(self, text: str, special: bool = True, start: bool = False) -> list[int]:
+        """Tokens of a text. `special`: control tokens written in it become those tokens (a template's output);
+        otherwise they stay text (a user's words). `start`: put the beginning-of-text token first where the model
+        wants one and it is not there yet."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of one token; empty for control tokens."""
+        ...
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Every token that ends a turn."""
+        ...
+
+
+class Engine(Protocol):
+    """See the module's docstring for rows, nodes and parents. One thread calls an engine at a time."""
+
+    spec: ModelSpec
+    can: Capabilities
+    vocabulary: Vocabulary
+
+    def forward(self, batch: Batch, taps: Sequence[Tap] = (), stop: Stop | None = None) -> Rows:
+        """Raises Stopped (nothing of this batch remains), EngineError, ContextFull."""
+        ...
+
+    def commit(self, seq: int, nodes: Sequence[int]) -> None:
+        """These uncommitted nodes, a path from the root, stand; the sequence's others go."""
+        ...
+
+    def truncate(self, seq: int, length: int) -> None:
+        """Keep the first `length` committed positions; uncommitted nodes go."""
+        ...
+
+    def length(self, seq: int) -> int:
+        """Committed positions of a sequence."""
+        ...
+
+    def fork(self, source: int, target: int, length: int) -> None:
+        """`target` becomes the first `length` committed positions of `source`, shared where the engine can."""
+        ...
+
+    def save(self, seq: int, sink: BinaryIO) -> None: ...
+
+    def load(self, seq: int, source: BinaryIO) -> None:
+        """Raises StateError where the state is not one of this engine and model; the sequence is then empty."""
+        ...
+
+    def view(self, kv: Any = None, layers: Any = None) -> "Engine":
+        """The same weights with sequences of its own, over part of the KV cache or part of the layers."""
+        ...
+
+    def close(self) -> None: ...
