@@ -1,0 +1,58 @@
+# make chat            a chat with the embedded demo model (MODEL=path or hf:owner/repo for another)
+# make chat PROMPT="…" one answer on stdout
+# make test            lint, types and tests
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+MODEL ?=
+PROMPT ?=
+export PROMPT MODEL
+
+BIN := .venv/bin
+SAID := grep --line-buffered -E 'still running|Building wheel|Downloading .*(torch|llama)|ERROR|error:|Successfully installed' | sed -u 's/^ */  /' >&2
+
+.PHONY: help chat test lint clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "accel: needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V); set PYTHON=" >&2; exit 1; }
+	@command -v c++ >/dev/null && command -v cmake >/dev/null \
+	  || { echo "accel: llama.cpp is compiled here; install a C++ compiler and cmake: apt install g++ cmake" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "accel: Python's venv module is missing; installing python3-venv" >&2; \
+	    apt-get -q update >/dev/null && apt-get -q install -y python3-venv >/dev/null; \
+	  else echo "accel: Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; fi
+	@echo "accel: making .venv (once)" >&2
+	@$(PYTHON) -m venv .venv
+
+.venv/ready: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "accel: installing into .venv; llama.cpp is compiled once, for about 4 minutes, and comes from pip's cache later" >&2
+	@$(BIN)/python -m pip install -e . -c constraints.txt | $(SAID)
+	@touch $@
+
+.venv/ready-to-test: .venv/ready
+	@echo "accel: installing what the tests need" >&2
+	@$(BIN)/python -m pip install -e '.[dev,gpu]' -c constraints.txt | $(SAID)
+	@touch $@
+
+chat: .venv/ready
+	@if [ -n "$$PROMPT" ]; then exec $(BIN)/accel chat $${MODEL:+"$$MODEL"} --prompt "$$PROMPT"; \
+	else exec $(BIN)/accel chat $${MODEL:+"$$MODEL"}; fi
+
+lint: .venv/ready-to-test
+	@echo "accel: ruff" >&2
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "accel: pyright" >&2
+	@$(BIN)/pyright
+
+test: lint
+	@echo "accel: tests" >&2
+	@$(BIN)/pytest
+
+clean:
+	rm -rf .venv build *.egg-info
