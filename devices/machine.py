@@ -7,6 +7,8 @@ import msgspec
 
 from ..units import Bytes, Rate, from_json, to_json
 
+_PAGE = Bytes(4096)
+
 
 @dataclass(frozen=True, slots=True)
 class Processor:
@@ -53,7 +55,7 @@ class Machine:
     memory: Memory
     accelerators: tuple[Accelerator, ...] = ()
     disks: tuple[Disk, ...] = ()
-    page: Bytes = Bytes(4096)
+    page: Bytes = _PAGE
     can_move_pages: bool = False
     can_read_directly: bool = False
     sources: tuple[str, ...] = ()

@@ -1,0 +1,69 @@
+"""Files that are there whole or not at all."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import AccelError, DiskFull
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file whole: readers see the old one or the new one. Raises DiskFull or AccelError, leaving nothing."""
+    with open_atomic(path) as sink:
+        sink.write(data)
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of `path` once the block ends without an error, and otherwise goes.
+
+    Raises DiskFull where there is no room, AccelError where the folder cannot be written to; errors of the block that
+    are not about room pass as they are.
+    """
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    try:
+        sink = temporary.open("xb")
+    except OSError as error:
+        raise _said(path, error) from error
+    try:
+        with sink:
+            yield sink
+            _finish(sink, path)
+        _replace(temporary, path)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise _said(path, error) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _finish(sink: BinaryIO, path: Path) -> None:
+    try:
+        sink.flush()
+        os.fsync(sink.fileno())
+    except OSError as error:
+        raise _said(path, error) from error
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        raise _said(path, error) from error
+
+
+def _said(path: Path, error: OSError) -> AccelError:
+    if error.errno in _NO_ROOM:
+        return DiskFull(f"no room for {path}", f"free some space on the disk that holds {path.parent}")
+    why = error.strerror or str(error)
+    if error.errno in _NOT_ALLOWED:
+        return AccelError(f"cannot write {path}: {why}", f"make {path.parent} writable, or choose another folder")
+    return AccelError(f"cannot write {path}: {why}", "choose another folder")
