@@ -10,7 +10,6 @@ import math
 import re
 import stat
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -90,21 +89,20 @@ class Array:
     count: int
     _raw: memoryview  # exactly the elements
 
-    @property
-    def is_text(self) -> bool:
-        return self.kind == _STRING
-
     def numbers(self) -> tuple[Any, ...]:
         """The elements; none where they are text."""
-        return () if self.is_text else struct.unpack(f"<{self.count}{_NUMERIC[self.kind]}", self._raw)
+        return () if self.kind == _STRING else struct.unpack(f"<{self.count}{_NUMERIC[self.kind]}", self._raw)
 
-    def texts(self) -> Iterator[bytes]:
-        """The elements, one at a time; none where they are numbers."""
-        at = 0
-        for _ in range(self.count if self.is_text else 0):
-            end = at + 8 + _length(self._raw, at)[0]
-            yield bytes(self._raw[at + 8 : end])
-            at = end
+    def index(self, wanted: frozenset[bytes]) -> dict[bytes, int]:
+        """Where in the array these texts stand; those that are absent are left out."""
+        found: dict[bytes, int] = {}
+        lengths, at = {len(text) for text in wanted}, 0
+        for number in range(self.count if self.kind == _STRING else 0):
+            length = _length(self._raw, at)[0]
+            at += 8 + length
+            if length in lengths and (text := bytes(self._raw[at - length : at])) in wanted:
+                found[text] = number
+        return found
 
 
 Value = int | float | bool | str | Array
