@@ -1,8 +1,9 @@
 import pytest
-from accel.errors import UsageError
-from accel.units import Bytes, Rate, from_json, to_json
 from hypothesis import given
 from hypothesis import strategies as st
+
+from accel.errors import UsageError
+from accel.units import Bytes, Rate, from_json, to_json
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""Two contestants measured in alternation, and the ratio between them with its interval."""
+
+import json
+import math
+import platform
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+
+PACKAGES = ("accel-runtime", "llama-cpp-python", "numpy", "pyzmq", "msgspec", "llguidance")
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Geometric mean of ours/theirs over pairs, with a bootstrap 95% interval; above 1 is in our favour."""
+
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+
+
+def ratio_of(ours: list[float], theirs: list[float], draws: int = 4000) -> Ratio:
+    """`ours` and `theirs` are rates (more is better), pair by pair."""
+    logs = [math.log(a / b) for a, b in zip(ours, theirs, strict=True)]
+    pick = random.Random(0)
+    means = sorted(sum(pick.choices(logs, k=len(logs))) / len(logs) for _ in range(draws))
+    centre = sum(logs) / len(logs)
+    low, high = means[int(0.025 * draws)], means[int(0.975 * draws)]
+    return Ratio(math.exp(centre), math.exp(low), math.exp(high), len(logs))
+
+
+def alternate(ours: Callable[[], float], theirs: Callable[[], float], pairs: int) -> tuple[list[float], list[float]]:
+    """Runs both in turn, the first place changing with every pair; one unmeasured round warms both."""
+    ours(), theirs()
+    a: list[float] = []
+    b: list[float] = []
+    for i in range(pairs):
+        if i % 2:
+            b.append(theirs())
+            a.append(ours())
+        else:
+            a.append(ours())
+            b.append(theirs())
+    return a, b
+
+
+def environment() -> dict[str, object]:
+    """What a figure needs beside it: the command, the versions, the processor."""
+    return {
+        "command": "python " + " ".join(sys.argv),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "processor": platform.processor() or platform.machine(),
+    }
+
+
+def report(**figures: object) -> None:
+    """One JSON line on stdout."""
+    plain = {key: asdict(value) if isinstance(value, Ratio) else value for key, value in figures.items()}
+    print(json.dumps(plain | environment()), flush=True)
