@@ -8,13 +8,13 @@ parent is such a number, or -1 for the sequence's last committed token; its posi
 depth. A prefill of n tokens is a chain (parents -1, 0, 1, ..., n-2) that is then committed whole.
 """
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from ...errors import EngineError
 from ..model import ModelSpec
 
 
@@ -47,14 +47,36 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What a plan chose: how a model is opened."""
+
+    path: str
+    context: int = 4096  # positions that all sequences share
+    sequences: int = 1
+    branches: int = 0  # leaves beyond the first of all draft trees together
+    batch: int = 512  # rows of one forward at most
+    ubatch: int = 512  # rows that are computed at once
+    outputs: int = 32  # rows of one forward whose logits may be wanted
+    kv_type: str = "f16"  # "f32", "f16", "q8_0", "q4_0"
+    threads: int = 1  # that decode
+    threads_prefill: int = 1
+    repack: bool = True  # copy weights into the order that this processor's kernels read fastest
+    gpu_layers: int = 0
+    overrides: tuple[tuple[str, str], ...] = ()  # (pattern of tensor names, buffer type), the first that matches
+    flash_attention: bool = True
+    taps: bool = False  # whether `forward` may be given taps; costs a few per cent
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an engine can do; callers ask this, never the class."""
 
     sequences: int  # sequences numbered 0 .. sequences-1
     context: int  # positions that all sequences share
     rows: int  # rows of one forward at most
+    outputs: int  # rows of one forward whose logits may be wanted
     branches: int = 0  # leaves beyond the first of all draft trees together
-    rollback: bool = True  # uncommitted and committed rows can be taken back
+    rollback: bool = True  # rows can be taken back; without it a stopped forward leaves its sequences empty
     taps: frozenset[str] = frozenset()  # names a Tap may ask for
     save: bool = False
     view: bool = False
@@ -80,10 +102,14 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """Calls `call(value)` in mid-forward with one named value of one layer; the call copies and returns, never raises."""
+    """Calls `call(value)` in mid-forward with one named value of one layer; the call copies and returns, never raises.
+
+    A value has one row per row of the batch; an engine that splits a forward calls once for each part, in order, and
+    the last layer's values may lack the rows whose logits nobody wants.
+    """
 
     layer: int
-    what: str  # "gate_input", "experts", "layer_output"
+    what: str  # "gate_input" (rows, width), "experts" (rows, used) int32, "layer_output" (rows, width)
     call: Callable[[np.ndarray], None]
 
 
@@ -91,17 +117,18 @@ class Tap:
 class Stop:
     """Ends a forward early, from any thread. The rows of a stopped forward are not there: its nodes are gone."""
 
-    _event: threading.Event = field(default_factory=threading.Event)
+    # Two bytes, 0 0 until it is set: an engine hands their address to code that looks without taking Python's lock.
+    flag: bytearray = field(default_factory=lambda: bytearray(2))
 
     def set(self) -> None:
-        self._event.set()
+        self.flag[0] = 1
 
     def __bool__(self) -> bool:
-        return self._event.is_set()
+        return self.flag[0] != 0
 
 
-class Stopped(Exception):  # noqa: N818 - an outcome, not an error
-    """A forward was ended by its Stop."""
+class Stopped(Exception):
+    """A forward was ended by its Stop: an outcome, not an error."""
 
 
 class Vocabulary(Protocol):
@@ -133,7 +160,8 @@ class Engine(Protocol):
     vocabulary: Vocabulary
 
     def forward(self, batch: Batch, taps: Sequence[Tap] = (), stop: Stop | None = None) -> Rows:
-        """Raises Stopped (nothing of this batch remains), EngineError, ContextFull."""
+        """Raises Stopped, ContextFull, or EngineError (also for a batch that breaks the rules above or the limits of
+        `can`); nothing of this batch remains then."""
         ...
 
     def commit(self, seq: int, nodes: Sequence[int]) -> None:
@@ -152,7 +180,9 @@ class Engine(Protocol):
         """`target` becomes the first `length` committed positions of `source`, shared where the engine can."""
         ...
 
-    def save(self, seq: int, sink: BinaryIO) -> None: ...
+    def save(self, seq: int, sink: BinaryIO) -> None:
+        """Writes a sequence's committed positions. Raises EngineError while it has uncommitted nodes."""
+        ...
 
     def load(self, seq: int, source: BinaryIO) -> None:
         """Raises StateError where the state is not one of this engine and model; the sequence is then empty."""
@@ -163,3 +193,12 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def check_path(parents: Sequence[int], nodes: Sequence[int]) -> None:
+    """Raises EngineError unless `nodes` lead from a root downwards; `parents` are those of all uncommitted nodes."""
+    above = -1
+    for node in nodes:
+        if not 0 <= node < len(parents) or parents[node] != above:
+            raise EngineError(f"node {node} does not follow node {above}", "commit a path that begins at a root")
+        above = node
