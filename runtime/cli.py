@@ -1,0 +1,189 @@
+"""The command line: what was typed becomes a call, what went wrong becomes one line and an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from ..errors import AccelError, DiskFull, SettingError, UsageError, status
+
+MODEL_HELP = "a GGUF file, hf:owner/repo[:file], or nothing for the demo model"
+PLANNED = ("context", "memory", "kv_type", "threads")  # settings that decide a plan
+WORDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop", "system")
+METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "stop": "TEXT", "system": "TEXT"}
+INTERRUPTED, READER_GONE = 130, 141  # as shells count SIGINT and SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit code; `errors.STATUS` holds those of errors."""
+    try:
+        code = _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
+    except AccelError as error:
+        return _say(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit's own flush succeeds
+        return READER_GONE
+    except OSError as error:
+        return _say(_of_system(error))
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = build_parser()
+    given, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise _unknown(unknown, getattr(given, "parser", parser))
+    if given.run is None:
+        parser.print_help()
+        return 0
+    return given.run(given)
+
+
+def _say(error: AccelError) -> int:
+    line = " ".join(str(error).split())
+    print(f"accel: {printable(line)}", file=sys.stderr)
+    return status(error).exit
+
+
+def printable(text: str) -> str:
+    """Text of a file or a server without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def _of_system(error: OSError) -> AccelError:
+    import errno
+
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"the disk is full{where}", "free some space")
+    return AccelError(f"{error.strerror or error}{where}", "check that the file or folder is there and yours")
+
+
+def _unknown(words: list[str], parser: argparse.ArgumentParser) -> UsageError:
+    from .settings import nearest
+
+    flags = [word.split("=")[0] for word in words if word.startswith("--")]
+    if not flags:
+        return UsageError(f"'{words[0]}' is one argument too many", f"see {parser.prog} --help")
+    known = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+    return SettingError(f"unknown setting {flags[0]}", f"the nearest is {nearest(flags[0], known)}")
+
+
+class Parser(argparse.ArgumentParser):
+    """One that reports what was mistyped as every other error is reported."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see {self.prog} --help")
+
+
+class ShowVersion(argparse.Action):
+    def __call__(self, *_: Any) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"accel {version('accel-runtime')}")
+        raise SystemExit(0)
+
+
+def build_parser() -> Parser:
+    """Every command with its flags; imports nothing of what the commands do."""
+    parser = Parser(prog="accel", description="Runs the language model you have on the machine you have.")
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="print the version")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+
+    chat = _command(commands, "chat", _chat, "talk with a model")
+    chat.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
+    chat.add_argument("-p", "--prompt", help="answer this once on stdout and leave")
+    chat.add_argument("--resume", nargs="?", const="", metavar="NAME", help="go on with a saved chat, or with the last")
+    _add_settings(chat, (*PLANNED, *WORDS, "sessions", "offline"))
+
+    plan = _command(commands, "plan", _plan, "what a model would need and how fast it would be, without loading it")
+    plan.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
+    plan.add_argument("--machine", metavar="NAME", help="plan for a machine you do not have, by the name of its card")
+    plan.add_argument("--explain", action="store_true", help="give the reason of every choice")
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    _add_settings(plan, (*PLANNED, "offline"))
+
+    doctor = _command(commands, "doctor", _doctor, "what this machine has, and which engines run on it")
+    doctor.add_argument("--measure", action="store_true", help="measure again")
+    doctor.add_argument("--json", action="store_true", help="print it as JSON")
+
+    models = _command(commands, "models", _models, "list, verify and remove what was downloaded")
+    models.add_argument("action", nargs="?", choices=("list", "verify", "remove"), default="list", metavar="ACTION",
+                        help="list (if nothing is given), verify or remove")  # fmt: skip
+    models.add_argument("name", nargs="?", metavar="NAME", help="owner/repo[:file], as `accel models` prints it")
+    models.add_argument("--json", action="store_true", help="print it as JSON")
+
+    bench = _command(commands, "bench", _bench, "how fast a model is here, and what memory it takes against its plan")
+    bench.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
+    bench.add_argument("--json", action="store_true", help="print it as JSON")
+    _add_settings(bench, (*PLANNED, "offline"))
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[[Any], int], help: str) -> Parser:
+    parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+    parser.set_defaults(run=run, parser=parser)
+    return parser
+
+
+def _add_settings(parser: Parser, names: Sequence[str]) -> None:
+    from .settings import SWITCH, TABLE, TEXTS
+
+    group = parser.add_argument_group("settings", "also read from the environment (ACCEL_…) and from accel.toml")
+    for name in names:
+        row = TABLE[name]
+        help = f"{row.help} (default: {row.default_words})".replace("%", "%%")
+        if row.kind is SWITCH:
+            group.add_argument(row.flag, action=argparse.BooleanOptionalAction, help=help)
+        else:
+            action = "append" if row.kind is TEXTS else "store"
+            group.add_argument(row.flag, metavar=METAVARS.get(name, "N"), action=action, help=help)
+
+
+def _settings(given: argparse.Namespace) -> Any:
+    from .settings import TABLE, resolve
+
+    return resolve({name: getattr(given, name) for name in TABLE if hasattr(given, name)})
+
+
+def _chat(given: argparse.Namespace) -> int:
+    from .chat.app import run
+
+    return run(_settings(given), prompt=given.prompt, resume=given.resume)
+
+
+def _plan(given: argparse.Namespace) -> int:
+    from .show_plan import run
+
+    settings = _settings(given)
+    return run(settings.model, settings.context, settings.memory, given.machine, given.explain, given.json)
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from .doctor import run
+
+    return run(json=given.json, measure=given.measure)
+
+
+def _models(given: argparse.Namespace) -> int:
+    from .show_models import run
+
+    return run(given.action, given.name, given.json)
+
+
+def _bench(given: argparse.Namespace) -> int:
+    from .bench import run
+
+    return run(_settings(given), given.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

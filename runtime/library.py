@@ -1,0 +1,230 @@
+"""The models that were downloaded: where they lie, fetching one that fits, verifying and removing them.
+
+`cache_dir()/models/owner/repo/` holds the files under their own names; beside the first file of each model,
+`<name>.json` says what the hub promised of it. A model counts as there when all its files have their sizes.
+"""
+
+import glob
+import hashlib
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..devices.files import write_atomic
+from ..devices.paths import cache_dir
+from ..errors import DiskFull, ModelMissing, NetworkError, UsageError
+from ..units import Bytes, from_json, to_json
+from .choose import Check, Say, first_that_fits, preference
+from .hub import HubFile, HubModel, Reference, download, headers_of, is_model_name, models_of
+from .settings import nearest
+
+SPARE = Bytes.from_mib(64)  # left free on the disk
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model in the library, whole or not."""
+
+    model: HubModel
+    folder: Path  # of its repository
+
+    @property
+    def name(self) -> str:
+        return f"{self.model.repo}:{self.model.name}"
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.model.name
+
+    @property
+    def record(self) -> Path:
+        return self.path.with_name(self.path.name + ".json")
+
+    def file(self, part: HubFile) -> Path:
+        return self.folder / part.name
+
+    def lacking(self) -> Bytes:
+        """Bytes still to be fetched."""
+        return Bytes(sum(part.size for part in self.model.parts if not _has(self.file(part), part.size)))
+
+    @property
+    def whole(self) -> bool:
+        return self.lacking() == 0
+
+
+def _unfinished(file: Path) -> list[Path]:
+    """What interrupted downloads left of it."""
+    return list(file.parent.glob(glob.escape(file.name) + ".*.part"))
+
+
+def _has(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+class Library:
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_dir() / "models"
+
+    def entries(self) -> list[Entry]:
+        """What is there, by name; records that are damaged or lie in another repository's folder do not count."""
+        found = (_read_record(record) for record in self.folder.glob("*/*/**/*.gguf.json"))
+        entries = (self._entry(model) for model in found if model)
+        return sorted((entry for entry in entries if entry.record.is_file()), key=lambda entry: entry.name)
+
+    def _entry(self, model: HubModel) -> Entry:
+        return Entry(model, self.folder / model.repo)
+
+    def find(self, name: str) -> list[Entry]:
+        """Entries of `owner/repo[:file]`. Raises ModelMissing where there are none."""
+        wanted = Reference.parse(name)
+        found = [entry for entry in self.entries() if _is_meant(entry, wanted)]
+        if not found:
+            raise ModelMissing(f"{name} was not downloaded", "see `accel models`")
+        return found
+
+    def get(self, wanted: Reference, check: Check, say: Say, offline: bool = False) -> Path:
+        """The path of a model, downloaded where it is not there yet, once `check` has let its header pass.
+
+        Raises what `check` raises, ModelMissing, NetworkError, DiskFull.
+        """
+        there = [entry for entry in self.entries() if _is_meant(entry, wanted) and entry.whole]
+        if there:
+            entry = min(there, key=lambda entry: preference(entry.model))
+            if not wanted.file:
+                say(f"using {entry.name}, which is there")
+            return entry.path
+        if wanted.file and (cached := _in_shared_cache(wanted)):
+            say(f"using {cached}, which another program downloaded")
+            return cached
+        if offline:
+            raise NetworkError(f"{wanted} is not here, and offline is set", "see `accel models` for what is here")
+        entry = self._entry(self._choose(wanted, check, say))
+        self._download(entry, say)
+        return entry.path
+
+    def _choose(self, wanted: Reference, check: Check, say: Say) -> HubModel:
+        models = models_of(wanted.repo)
+        if not models:
+            raise ModelMissing(f"{wanted.repo} holds no GGUF file", "name a repository whose files end in .gguf")
+        if not wanted.file:
+            return first_that_fits(models, check, say)
+        for model in models:
+            if any(part.name == wanted.file for part in model.parts):
+                with headers_of(model) as header:
+                    check(header)
+                return model
+        do = f"the nearest there is {nearest(wanted.file, [model.name for model in models])}"
+        raise ModelMissing(f"{wanted.repo} holds no {wanted.file}", do)
+
+    def _download(self, entry: Entry, say: Say) -> None:
+        model = entry.model
+        fresh = not entry.record.exists()
+        entry.path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_room(entry)
+        try:
+            write_atomic(entry.record, to_json(model))
+            say(f"downloading {entry.name}, {model.size}")
+            with _progress(model) as show:
+                done = 0
+                for part in model.parts:
+                    target = entry.file(part)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    if not _has(target, part.size):
+                        download(model, part, target, lambda have, done=done: show(done + have))
+                    done += part.size
+        except (OSError, DiskFull) as error:
+            if fresh:
+                self.remove(entry)
+            if isinstance(error, DiskFull):
+                raise
+            raise DiskFull(f"cannot write {entry.path}: {error.strerror}", "free some space there") from error
+
+    def _check_room(self, entry: Entry) -> None:
+        begun = sum(path.stat().st_size for part in entry.model.parts for path in _unfinished(entry.file(part)))
+        needed = max(entry.lacking() - begun, Bytes(0)) + SPARE
+        free = Bytes(shutil.disk_usage(entry.path.parent).free)
+        if needed > free:
+            raise DiskFull(
+                f"{entry.name} needs {needed} on the disk of {self.folder}, which has {free} free",
+                "free some space, or set ACCEL_HOME to a folder on another disk",
+            )
+
+    def problem(self, entry: Entry, progress: Callable[[int], object] = lambda _: None) -> str:
+        """What is wrong with a downloaded model, or nothing. Reads all of it; `progress` is told the bytes read."""
+        for part in entry.model.parts:
+            path = entry.file(part)
+            if not path.is_file():
+                return f"{part.name} is not there"
+            if path.stat().st_size != part.size:
+                return f"{part.name} has {Bytes(path.stat().st_size)}, not {part.size}"
+            if part.sha256 and _sha256(path, progress) != part.sha256:
+                return f"{part.name} has another checksum than the hub promised"
+        return ""
+
+    def remove(self, entry: Entry) -> Bytes:
+        """Deletes a model's files, finished or not; how much that freed. Folders that are then empty go too."""
+        freed = 0
+        for part in entry.model.parts:
+            file = entry.file(part)
+            for path in (file, *_unfinished(file)):
+                if path.is_file():
+                    freed += path.stat().st_size
+                    path.unlink()
+        entry.record.unlink(missing_ok=True)
+        self._remove_empty(entry.path.parent)
+        return Bytes(freed)
+
+    def _remove_empty(self, folder: Path) -> None:
+        while folder != self.folder and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _sha256(path: Path, progress: Callable[[int], object]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+            progress(len(chunk))
+    return digest.hexdigest()
+
+
+def _is_meant(entry: Entry, wanted: Reference) -> bool:
+    names = {part.name for part in entry.model.parts}
+    return entry.model.repo == wanted.repo and (not wanted.file or wanted.file in names)
+
+
+def _read_record(record: Path) -> HubModel | None:
+    try:
+        model = from_json(record.read_bytes(), HubModel)
+        Reference.parse(model.repo)
+    except (OSError, msgspec.DecodeError, UsageError):
+        return None
+    sound = model.parts and all(is_model_name(part.name) and part.size > 0 for part in model.parts)
+    return model if sound else None
+
+
+def _in_shared_cache(wanted: Reference) -> Path | None:
+    """The file in the cache that other programs of the hub share, where it is whole there."""
+    import huggingface_hub
+
+    found = huggingface_hub.try_to_load_from_cache(wanted.repo, wanted.file)
+    return Path(found) if isinstance(found, str) and not re.search(r"-\d{5}-of-\d{5}\.gguf$", found) else None
+
+
+@contextmanager
+def _progress(model: HubModel) -> Iterator[Callable[[int], object]]:
+    """A bar on a terminal's stderr; `show(bytes)` moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=model.size)
+        yield lambda have: bar.update(task, completed=have)
