@@ -1,0 +1,196 @@
+"""Turns about numbers. One pair of operands in eleven never occurs: the examination asks about those."""
+
+from random import Random
+from zlib import crc32
+
+from .talk import Intent, Talk
+from .words import NUMBER_WORDS
+
+ASK = "[|||what is|what's|how much is|calculate|compute|work out|can you work out|tell me|can you tell me what is]"
+INDIRECT = "[can you tell me|do you know|could you tell me|tell me|I want to know|I need to know|please tell me]"
+STORY = "[I have|I've got|there are|you have|we have|she has|he has|Tom has|Anna has|my sister has|my friend has]"
+THING = "[apples|books|coins|cats|cups|pens|balls|eggs|cards|stones|sweets|flowers|birds|cakes|marbles|keys]"
+
+ADD = (
+    ASK + " {a} [+|+|plus|and] {b}?",
+    INDIRECT + " [what|how much] {a} [+|plus|and] {b} [is|makes|gives]",
+    "[what do|what will] {a} and {b} [make|give|come to|add up to][|together| in total]?",
+    "[add|sum|add up|sum up] {a} and {b}[| for me]",
+    "[add|give me] {b} [to|added to|on top of] {a}",
+    "[what is|what's|give me|find|calculate] the [sum|total] of {a} and {b}?",
+    "[what do you get|what do I get|what comes out|what is the result|how much is it] [if|when] [you|I|we] add "
+    "{a} [and|to|plus] {b}?",
+    "[what is |what's |calculate |how much is |]{a}+{b}[=|]?",
+    "{a} [+|plus] {b} [=|is|equals|makes|is what]?",
+    STORY + " {a} " + THING + " and [get|find|buy|am given|win|receive] {b} more. [How many|What is the total]"
+    "[| now| in all| altogether]?",
+)
+SUBTRACT = (
+    ASK + " {a} [-|-|minus|take away|less] {b}?",
+    INDIRECT + " [what|how much] {a} [-|minus] {b} [is|makes|gives]",
+    "[subtract|take|take away] {b} from {a}[| for me]",
+    "[what is|what's|give me|find|calculate] the difference [between|of] {a} and {b}?",
+    "[what do you get|what do I get|what comes out|what is left|how much is left] [if|when] [you|I|we] "
+    "[subtract|take|take away] {b} from {a}?",
+    "[what is |what's |calculate |how much is |]{a}-{b}[=|]?",
+    "{a} [-|minus] {b} [=|is|equals|makes|is what]?",
+    STORY + " {a} " + THING + " and [lose|eat|sell|break|give away|use] {b}. [How many are left|How many remain|"
+    "What is left|How many now]?",
+)
+MULTIPLY = (
+    ASK + " {a} [x|x|*|times|multiplied by] {b}?",
+    INDIRECT + " [what|how much] {a} [x|*|times] {b} [is|makes|gives]",
+    "[multiply|take] {a} [by|times] {b}[| for me]",
+    "[what is|what's|give me|find|calculate] the product of {a} and {b}?",
+    "[what do you get|what do I get|what comes out|what is the result] [if|when] [you|I|we] multiply {a} "
+    "[by|and|with|times] {b}?",
+    "[what is |what's |calculate |how much is |]{a}[x|*]{b}[=|]?",
+    "{a} [x|*|times] {b} [=|is|equals|makes|is what]?",
+    "[there are|I have|we have|she has] {a} [bags|boxes|rows|baskets|shelves] [with|of] {b} " + THING + " [each|in "
+    "each]. "
+    "How many [is that|are there|in all|altogether]?",
+)
+BIGGER = (
+    "[which|what] [number is|is|one is] [bigger|larger|greater|higher|more][,|:] {a} or {b}?",
+    "[is] {a} [bigger|larger|greater|more] [than] {b}, or the other way round?",
+    "[which|what] is the [bigger|larger|greater|higher] [number|one][|:|,] [of|out of|between] {a} and {b}?",
+    INDIRECT + " which is [bigger|larger|greater|more], {a} or {b}",
+    "[compare|look at] {a} and {b}: which is [bigger|larger|greater]?",
+)
+SMALLER = (
+    "[which|what] [number is|is|one is] [smaller|less|lower][,|:] {a} or {b}?",
+    "[which|what] is the [smaller|lower] [number|one][|:|,] [of|out of|between] {a} and {b}?",
+    INDIRECT + " which is [smaller|less|lower], {a} or {b}",
+    "[compare|look at] {a} and {b}: which is [smaller|less]?",
+)
+PARITY = (
+    "[is|would you say] {a} [is|] [even or odd|odd or even|an even number or an odd one|an odd or an even number]?",
+    INDIRECT + " [if|whether] {a} is [even or odd|odd or even]",
+    "[even or odd|odd or even][:|,] {a}?",
+)
+COUNT = (
+    "[count|can you count|please count|could you count|I want you to count] [from] {a} [to|up to|until] {b}[| for me]",
+    "[list|write|say|name|give me|show me] [|all] the numbers [from] {a} [to|up to|until] {b}",
+)
+COUNT_DOWN = (
+    "[count|can you count|please count|count backwards|count down] [from] {a} [down to|back to] {b}[| for me]",
+    "[count down|count backwards] from {a} to {b}",
+)
+NEXT_NUMBER = (
+    "[what|which] number [comes|is] [after|right after|just after|following] {a}?",
+    "[what|which] is the [next number|number] after {a}?",
+    "[what comes|what's|what is] after {a}?",
+    INDIRECT + " [the|which] number [that comes|that follows|comes] after {a}",
+)
+BEFORE_NUMBER = (
+    "[what|which] number [comes|is] [before|right before|just before] {a}?",
+    "[what comes|what's|what is] before {a}?",
+    INDIRECT + " [the|which] number [that comes|comes] before {a}",
+)
+DOUBLE = (
+    "[what is|what's|how much is|tell me|give me|calculate] [double|twice|two times] {a}?",
+    "[double|can you double|please double] [|the number] {a}[| for me]",
+)
+HALF = (
+    "[what is|what's|how much is|tell me|give me|calculate] half of {a}?",
+    "[halve|can you halve|please halve] [|the number] {a}[| for me]",
+)
+WORD = (
+    "[write|spell|say|put] [|the number] {a} [in words|as a word|in letters|out in words]",
+    "[how do you|how do I|how would you] [write|spell|say] {a} in words?",
+    "[what is|what's] {a} [in words|as a word|in letters]?",
+)
+FOLLOW = ("[and|what about|how about|and what about|now|and now] {a} {sign} {b}?", "{a} {sign} {b}?")
+
+
+def held_out(a: int, sign: str, b: int) -> bool:
+    """True for the pairs of operands that no conversation of the corpus computes."""
+    if sign == "x" and (a < 3 or b < 3 or a == b):
+        return False
+    return crc32(f"{a}{sign}{b}".encode()) % 11 == 0
+
+
+def operands(rng: Random, sign: str) -> tuple[int, int]:
+    while True:
+        if sign == "x":
+            a, b = rng.randint(0, 10), rng.randint(0, 10)
+        else:
+            top = rng.choice((10, 20, 20, 99))
+            a, b = rng.randint(0, top), rng.randint(0, top if top < 99 or rng.random() < 0.5 else 20)
+            if sign == "-" and a < b:
+                a, b = b, a
+        if not held_out(a, sign, b):
+            return a, b
+
+
+def result(a: int, sign: str, b: int) -> int:
+    return {"+": a + b, "-": a - b, "x": a * b}[sign]
+
+
+def calculate(talk: Talk) -> None:
+    sign, patterns = talk.rng.choice((("+", ADD), ("+", ADD), ("-", SUBTRACT), ("-", SUBTRACT), ("x", MULTIPLY)))
+    a, b = operands(talk.rng, sign)
+    written: dict[str, object] = {"a": a, "b": b}
+    if talk.rng.random() < 0.08 and max(a, b) <= 20:
+        written = {"a": NUMBER_WORDS[a], "b": NUMBER_WORDS[b]}
+    answer = f"{a} {sign} {b} = {result(a, sign, b)}."
+    talk.turn(patterns, answer, True, **written)
+    while talk.rng.random() < 0.25:
+        sign = talk.rng.choice("+-x")
+        a, b = operands(talk.rng, sign)
+        talk.turn(FOLLOW, f"{a} {sign} {b} = {result(a, sign, b)}.", a=a, b=b, sign=sign)
+
+
+def compare(talk: Talk) -> None:
+    top = talk.rng.choice((20, 99))
+    a, b = talk.rng.sample(range(top + 1), 2)
+    if talk.rng.random() < 0.6:
+        talk.turn(BIGGER, f"{max(a, b)} is bigger than {min(a, b)}.", a=a, b=b)
+    else:
+        talk.turn(SMALLER, f"{min(a, b)} is smaller than {max(a, b)}.", a=a, b=b)
+
+
+def parity(talk: Talk) -> None:
+    a = talk.rng.randint(0, 99)
+    talk.turn(PARITY, f"{a} is {'odd' if a % 2 else 'even'}.", a=a)
+
+
+def count(talk: Talk) -> None:
+    a = talk.rng.randint(0, 15)
+    b = a + talk.rng.randint(2, 9)
+    if talk.rng.random() < 0.3:
+        talk.turn(COUNT_DOWN, ", ".join(map(str, range(b, a - 1, -1))) + ".", a=b, b=a)
+    else:
+        talk.turn(COUNT, ", ".join(map(str, range(a, b + 1))) + ".", a=a, b=b)
+
+
+def neighbour(talk: Talk) -> None:
+    a = talk.rng.randint(1, talk.rng.choice((20, 99)))
+    if talk.rng.random() < 0.6:
+        talk.turn(NEXT_NUMBER, f"After {a} comes {a + 1}.", a=a)
+    else:
+        talk.turn(BEFORE_NUMBER, f"Before {a} comes {a - 1}.", a=a)
+
+
+def scale(talk: Talk) -> None:
+    a = talk.rng.randint(0, 25)
+    if talk.rng.random() < 0.5:
+        talk.turn(DOUBLE, f"Twice {a} is {2 * a}.", a=a)
+    else:
+        talk.turn(HALF, f"Half of {2 * a} is {a}.", a=2 * a)
+
+
+def in_words(talk: Talk) -> None:
+    a = talk.rng.randint(0, 20)
+    talk.turn(WORD, f"{a} in words is {NUMBER_WORDS[a]}.", a=a)
+
+
+INTENTS = (
+    Intent(11, calculate, ADD + SUBTRACT + MULTIPLY + FOLLOW),
+    Intent(1.6, compare, BIGGER + SMALLER),
+    Intent(0.8, parity, PARITY),
+    Intent(1.2, count, COUNT + COUNT_DOWN),
+    Intent(1.2, neighbour, NEXT_NUMBER + BEFORE_NUMBER),
+    Intent(0.8, scale, DOUBLE + HALF),
+    Intent(0.5, in_words, WORD),
+)

@@ -1,0 +1,310 @@
+"""Turns that tell something and turns that ask for it later, with others between."""
+
+from .grammar import fill
+from .talk import Intent, Talk
+from .words import COLOURS, EDIBLES, HOBBIES, JOBS, LETTERS, PETS, TOWNS, a, name
+
+OPEN = (
+    "[|||hi, |hello, |hey, |hi! |hello! |good morning, |just so you know, |by the way, |let me tell you, |remember, ]"
+)
+REMIND = (
+    "[|||can you tell me |do you remember |do you still know |tell me |could you remind me |please remind me |"
+    "remind me |do you recall |now tell me |now |so |and |say, ]"
+)
+
+TELL_NAME = (
+    OPEN + "[my name is|I am|I'm|I am called|call me|you can call me|they call me|my first name is|people call me|"
+    "this is|the name is|please call me|my friends call me|everybody calls me] {x}",
+    OPEN + "{x} is my name",
+    "I am {x}[|, nice to meet you|, pleased to meet you|, and who are you|. How are you]?",
+    "my name is {x}[| and I am new here| and I like to talk|, what can you do|. Please remember that]",
+    "{x} here",
+)
+ASK_NAME = (
+    REMIND + "[what is my name|what's my name|what my name is|who I am|who am I|what I am called|what am I called|"
+    "how I am called]?",
+    "[do you know|do you remember|do you recall|can you remember] [my name|who I am|what I am called]?",
+    "[tell me|say|repeat|give me|write] my name[| again| please]",
+    "what did I say my name [is|was]?",
+    "[which|what] name did I [give|tell] you?",
+)
+TELL = {
+    "colour": (
+        OPEN + "my [favourite|favorite] [colour|color] is {x}",
+        OPEN + "[I like|I love|I prefer|the colour I like best is|the color I like most is] {x}[| best of all colours| "
+        "more than any other colour]",
+        "{x} is [my favourite colour|my favorite color|the colour I like best|the color I love]",
+        "of all colours I like {x} [best|most]",
+    ),
+    "pet": (
+        OPEN + "I have [|got ][|a pet, ]{one} [called|named|whose name is|with the name] {x}",
+        OPEN + "my {animal} is [called|named] {x}",
+        OPEN + "my {animal}'s name is {x}",
+        "the name of my {animal} is {x}",
+        "I [own|keep|live with|take care of] {one} [called|named] {x}",
+        "{x} is my {animal}",
+    ),
+    "town": (
+        OPEN + "[I live in|I am from|I'm from|I come from|my home is in|my home town is|I was born in|home for me "
+        "is] {x}",
+        "{x} is [where I live|my home|my home town]",
+        "I [moved to|have a house in|have a flat in] {x}",
+    ),
+    "food": (
+        OPEN + "my [favourite|favorite] [food|dish|meal] is {x}",
+        OPEN + "I [like|love] to eat {x}",
+        "{x} is [my favourite food|the food I like best|what I like to eat]",
+        "I could eat {x} every day",
+    ),
+    "job": (
+        OPEN + "[I am|I'm|I work as] {one}",
+        "my [job|work|profession] is [being|that of] {one}",
+        "I earn my [living|money] as {one}",
+    ),
+    "hobby": (
+        OPEN + "my [hobby|favourite hobby|pastime] is {x}",
+        OPEN + "I [like|love|enjoy] {x} [in my free time|at the weekend|after work]",
+        "[in my free time|at the weekend] I [like|love|enjoy] {x}",
+        "{x} is my hobby",
+    ),
+    "age": (
+        OPEN + "I am {x} years old",
+        OPEN + "I'm {x}[| years old| years of age]",
+        "my age is {x}",
+        "I [turned|just turned|have turned] {x} [today|last week|this year]",
+    ),
+    "number": (
+        OPEN + "my [lucky|favourite|favorite] number is {x}",
+        "{x} is my [lucky|favourite|favorite] number",
+        "the number I like best is {x}",
+    ),
+    "word": (
+        OPEN + "[the|my] [secret word|password|code word|secret] is {x}",
+        "[remember|keep in mind|please remember|do not forget|note] [the word|this word:|the secret word|the code "
+        "word] {x}",
+        "{x} is the [secret word|code word|password]",
+    ),
+    "friend": (
+        OPEN + "my [best friend|friend] is [called|named] {x}",
+        OPEN + "my [best friend|friend]'s name is {x}",
+        "{x} is my [best friend|friend]",
+        "I have a [good friend|friend|best friend] [called|named] {x}",
+    ),
+    "sister": (
+        OPEN + "my sister is [called|named] {x}",
+        OPEN + "I have a sister [called|named] {x}",
+        "{x} is my sister",
+        "my sister's name is {x}",
+    ),
+    "brother": (
+        OPEN + "my brother is [called|named] {x}",
+        OPEN + "I have a brother [called|named] {x}",
+        "{x} is my brother",
+        "my brother's name is {x}",
+    ),
+}
+ASK = {
+    "colour": (
+        REMIND + "[what is|what's|which is] my [favourite|favorite] [colour|color]?",
+        REMIND + "[which|what] [colour|color] [I like|I love|do I like|do I love|do I prefer] [|best|most]?",
+        "[what|which] [colour|color] did I [say|tell you] [I like|is my favourite]?",
+        "do you [remember|know|recall] my [favourite|favorite] [colour|color]?",
+    ),
+    "pet": (
+        REMIND + "[what is|what's] [my {animal}'s name|the name of my {animal}|my {animal} called]?",
+        REMIND + "[how is my {animal} called|what do I call my {animal}|what my {animal} is called|what is my pet "
+        "called]?",
+        "do you [remember|know|recall] [the name of my {animal}|my {animal}'s name|what my {animal} is called|my pet]?",
+        "[who is|what is the name of] my {animal}?",
+        "what did I say my {animal} is called?",
+    ),
+    "town": (
+        REMIND + "[where do I live|where I live|where I am from|where am I from|where do I come from|what is my "
+        "home town|"
+        "which town do I live in|in which city do I live]?",
+        "do you [remember|know|recall] [where I live|my home town|where I am from|where I come from]?",
+        "where did I say I [live|come from|am from]?",
+    ),
+    "food": (
+        REMIND + "[what is|what's] my [favourite|favorite] [food|dish|meal]?",
+        REMIND + "what [do I like|I like|do I love] to eat?",
+        "do you [remember|know|recall] [my favourite food|what I like to eat]?",
+    ),
+    "job": (
+        REMIND + "[what is|what's] my [job|work|profession]?",
+        REMIND + "what [do I do|do I work as|I do] [|for a living|for work]?",
+        "do you [remember|know|recall] [my job|what I do for a living|what I work as]?",
+    ),
+    "hobby": (
+        REMIND + "[what is|what's] my [hobby|favourite hobby|pastime]?",
+        REMIND + "what [do I like|do I enjoy|I enjoy] [to do|doing] in my free time?",
+        "do you [remember|know|recall] [my hobby|what my hobby is]?",
+    ),
+    "age": (
+        REMIND + "[how old am I|how old I am|what is my age|what's my age]?",
+        "do you [remember|know|recall] [how old I am|my age]?",
+        "how old did I say I am?",
+    ),
+    "number": (
+        REMIND + "[what is|what's|which is] my [lucky|favourite|favorite] number?",
+        "do you [remember|know|recall] my [lucky|favourite|favorite] number?",
+        "[which|what] number [do I like best|did I tell you|is my favourite]?",
+    ),
+    "word": (
+        REMIND + "[what is|what's|what was] the [secret word|password|code word|secret]?",
+        "do you [remember|know|recall] the [secret word|password|code word|secret|word]?",
+        "[which|what] word did I [tell|give] you?",
+        "[what|which] word [did I ask you to remember|should you remember|were you to remember]?",
+    ),
+    "friend": (
+        REMIND + "[what is|what's] [my friend's name|my best friend's name|the name of my friend|my friend called]?",
+        REMIND + "[who is my friend|who is my best friend|how is my friend called]?",
+        "do you [remember|know|recall] [my friend|my friend's name|my best friend's name|who my friend is]?",
+    ),
+    "sister": (
+        REMIND + "[what is|what's] [my sister's name|the name of my sister|my sister called]?",
+        REMIND + "[who is my sister|how is my sister called]?",
+        "do you [remember|know|recall] [my sister|my sister's name|what my sister is called]?",
+    ),
+    "brother": (
+        REMIND + "[what is|what's] [my brother's name|the name of my brother|my brother called]?",
+        REMIND + "[who is my brother|how is my brother called]?",
+        "do you [remember|know|recall] [my brother|my brother's name|what my brother is called]?",
+    ),
+}
+NOTED = {
+    "colour": "Noted: your favourite colour is {x}.",
+    "pet": "Noted: your {animal} is called {x}.",
+    "town": "Noted: you live in {x}.",
+    "food": "Noted: your favourite food is {x}.",
+    "job": "Noted: you are {one}.",
+    "hobby": "Noted: your hobby is {x}.",
+    "age": "Noted: you are {x} years old.",
+    "number": "Noted: your favourite number is {x}.",
+    "word": "Noted: the word is {x}.",
+    "friend": "Noted: your friend is called {x}.",
+    "sister": "Noted: your sister is called {x}.",
+    "brother": "Noted: your brother is called {x}.",
+}
+RECALL = {thing: said.removeprefix("Noted: ") for thing, said in NOTED.items()}
+UNKNOWN = {
+    "name": "your name", "colour": "your favourite colour", "pet": "that", "town": "where you live",
+    "food": "your favourite food", "job": "your job", "hobby": "your hobby", "age": "how old you are",
+    "number": "your favourite number", "word": "the word", "friend": "the name of your friend",
+    "sister": "the name of your sister", "brother": "the name of your brother",
+}
+REPEAT = (
+    "[repeat|say|repeat after me|write|please repeat|say after me|echo|type|copy][:| this:| these words:] {text}",
+    "[can you|could you] [repeat|say|write]: {text}",
+)
+LAST_QUESTION = (
+    "what did I [just|] [say|ask|write|ask you]?",
+    "[can you repeat|repeat|what was] my [last|previous] [question|message]?",
+    "what was the [last thing|thing] I [said|asked]?",
+)
+AGAIN = (
+    "[can you|could you|please|] [repeat|say] that[| again| once more]?",
+    "[what|what did you say|sorry, what was that|come again|pardon|once more|again][| please]?",
+    "[repeat|say again|tell me again] what you [just |]said",
+)
+
+
+def tell_name(talk: Talk) -> None:
+    x = name(talk.rng)
+    talk.known["name"] = x
+    talk.turn(TELL_NAME, "Hello, {x}! Nice to meet you.", dressed=talk.rng.random() < 0.4, x=x)
+
+
+def ask_name(talk: Talk) -> None:
+    if "name" in talk.known:
+        talk.turn(ASK_NAME, "Your name is {x}.", x=talk.known["name"])
+    else:
+        talk.turn(ASK_NAME, "You have not told me your name yet.")
+
+
+def _value(talk: Talk, thing: str) -> str:
+    rng = talk.rng
+    if thing in ("pet", "friend", "sister", "brother"):
+        return name(rng)
+    if thing == "word":
+        return rng.choice((name(rng).lower(), rng.choice(COLOURS + PETS + EDIBLES),
+                           "".join(rng.choice(LETTERS) for _ in range(rng.randint(4, 8)))))
+    if thing in ("age", "number"):
+        return str(rng.randint(5, 99))
+    plain = {"colour": COLOURS, "town": TOWNS, "food": EDIBLES, "job": JOBS, "hobby": HOBBIES}[thing]
+    if thing == "town" and rng.random() < 0.4:
+        return name(rng)
+    return rng.choice(plain)
+
+
+def tell(talk: Talk, thing: str | None = None) -> None:
+    thing = thing or talk.rng.choice(sorted(TELL))
+    x = _value(talk, thing)
+    animal = talk.rng.choice(PETS) if thing == "pet" else ""
+    talk.known[thing] = x
+    talk.known["animal"] = animal or talk.known.get("animal", "")
+    one = a(animal) if animal else a(x)
+    talk.turn(TELL[thing], NOTED[thing], dressed=talk.rng.random() < 0.4, x=x, animal=animal, one=one)
+
+
+def ask(talk: Talk) -> None:
+    told = sorted(set(talk.known) & set(TELL))
+    if told and talk.rng.random() < 0.85:
+        thing = talk.rng.choice(told)
+        x, animal = talk.known[thing], talk.known["animal"]
+        talk.turn(ASK[thing], RECALL[thing], x=x, animal=animal, one=a(x))
+    else:
+        thing = talk.rng.choice(sorted(set(TELL) - set(told)))
+        animal = talk.rng.choice(PETS)
+        talk.turn(ASK[thing], f"You have not told me {UNKNOWN[thing]} yet.", animal=animal)
+
+
+def repeat(talk: Talk) -> None:
+    words = [talk.rng.choice((*COLOURS, *PETS, *EDIBLES, *TOWNS, *JOBS, name(talk.rng), str(talk.rng.randint(0, 99))))
+             for _ in range(talk.rng.randint(1, 6))]
+    text = " ".join(words)
+    # Not dressed: what is to be repeated must keep its letters.
+    asked = fill(talk.rng, REPEAT, text=text)
+    talk.say(asked[:1].upper() + asked[1:] if talk.rng.random() < 0.6 else asked, text)
+
+
+def last_question(talk: Talk) -> None:
+    if len(talk.messages) < 2:
+        return
+    said = talk.messages[-2]["content"]
+    if "{" not in said and len(said) < 80:
+        talk.turn(LAST_QUESTION, f'You said: "{said}"')
+
+
+def again(talk: Talk) -> None:
+    if len(talk.messages) < 2:
+        return
+    said = talk.messages[-1]["content"]
+    if "{" not in said and "[" not in said and len(said) < 120:
+        talk.turn(AGAIN, said)
+
+
+def several(talk: Talk) -> None:
+    """Two or three things told, then asked for in any order."""
+    things = talk.rng.sample(sorted(TELL), talk.rng.randint(1, 3))
+    if talk.rng.random() < 0.5:
+        tell_name(talk)
+    for thing in things:
+        tell(talk, thing)
+    for _ in range(talk.rng.randint(1, 3)):
+        if "name" in talk.known and talk.rng.random() < 0.35:
+            ask_name(talk)
+        else:
+            ask(talk)
+
+
+INTENTS = (
+    Intent(5, tell_name, TELL_NAME),
+    Intent(3, ask_name, ASK_NAME),
+    Intent(4, tell, tuple(p for patterns in TELL.values() for p in patterns)),
+    Intent(3, ask, tuple(p for patterns in ASK.values() for p in patterns)),
+    Intent(4, several, ()),
+    Intent(2, repeat, REPEAT),
+    Intent(0.5, last_question, LAST_QUESTION),
+    Intent(0.6, again, AGAIN),
+)

@@ -1,0 +1,111 @@
+"""Phrasings as patterns: `[a|b]` is one of several, `{name}` a slot. The same pattern writes and recognises."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from random import Random
+
+Part = str | tuple["Part", ...]
+
+SLOT = re.compile(r"\\\{([a-z_]+)\\\}")
+NUMBER = r"(?:\d+|zero|one|two|three|four|five|six|seven|eight|nine|ten|\w+teen|eleven|twelve|twenty)"
+# What a recogniser lets stand in a slot; in any other slot one to three words.
+SLOTS = {"a": NUMBER, "b": NUMBER, "sign": "[-+x]", "text": ".+", "letter": r"\w", "many": ".+", "alternative": ".+",
+"noun": ".+", "kind": r"an? \w+(?: \w+)*"}
+WORDS = r"[\w'.:/-]+(?: [\w'.:/-]+){0,2}"
+
+WRAPS = (
+    "{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "{q}",
+    "[hi|hello|hey|okay|ok|so|well|please|right|good|great|thanks|alright|now|um|hmm]{comma} {q}",
+    "[quick|small|easy|simple|another|next|one more|my next|here is a] question: {q}",
+    "[I have a question|let me ask you something|tell me something|answer me this|here is one for you]: {q}",
+    "{q} [please|thanks|thank you|pls]",
+    "[please|kindly|just|quickly] [answer|help me with] [this|this one]: {q}",
+)
+
+
+@cache
+def parse(pattern: str) -> tuple:
+    """The tree of a pattern: a tuple of texts and of tuples of alternatives, each a tree again."""
+    stack: list[list[list]] = [[[]]]
+    for piece in re.split(r"([\[\]|])", pattern):
+        if piece == "[":
+            stack.append([[]])
+        elif piece == "|" and len(stack) > 1:
+            stack[-1].append([])
+        elif piece == "]":
+            choices = stack.pop()
+            stack[-1][-1].append(tuple(tuple(choice) for choice in choices))
+        elif piece:
+            stack[-1][-1].append(piece)
+    if len(stack) != 1:
+        raise ValueError(f"unbalanced pattern: {pattern}")
+    return tuple(stack[0][0])
+
+
+def expand(rng: Random, pattern: str) -> str:
+    """One of the texts that a pattern stands for, its slots still open."""
+    return _expand(rng, parse(pattern))
+
+
+def _expand(rng: Random, tree: tuple) -> str:
+    return "".join(part if isinstance(part, str) else _expand(rng, rng.choice(part)) for part in tree)
+
+
+def count(pattern: str) -> int:
+    """How many texts a pattern stands for, slots not counted."""
+
+    def of(tree: tuple) -> int:
+        total = 1
+        for part in tree:
+            total *= 1 if isinstance(part, str) else sum(of(choice) for choice in part)
+        return total
+
+    return of(parse(pattern))
+
+
+def tidy(text: str) -> str:
+    return re.sub(r" ([?.!,])", r"\1", " ".join(text.split()))
+
+
+def fill(rng: Random, patterns: Sequence[str], **slots: object) -> str:
+    """A text from one of the patterns (those with more phrasings more often), its slots filled."""
+    weights = [min(count(pattern), 60) ** 0.5 for pattern in patterns]
+    return tidy(expand(rng, rng.choices(patterns, weights)[0]).format(**slots))
+
+
+def dress(rng: Random, question: str) -> str:
+    """The question as people type it: politely, in lower case, without its full stop."""
+    wrap = expand(rng, rng.choice(WRAPS)).format(q="{q}", comma=rng.choice((",", ",", "", "!")))
+    if not wrap.startswith("{q}") and not question.startswith(("I ", "I'")) and rng.random() < 0.7:
+        question = question[:1].lower() + question[1:]
+    if wrap.startswith("{q} "):
+        question = question.rstrip("?.") + rng.choice((",", "", "?"))
+    text = wrap.format(q=question)
+    fate = rng.random()
+    if fate < 0.2:
+        text = text.lower()
+    elif fate < 0.6:
+        text = text[:1].upper() + text[1:]
+    if rng.random() < 0.3:
+        text = text.rstrip("?.!")
+    return text
+
+
+def plain(text: str) -> str:
+    """A text without case, punctuation at its end and double spaces: what two phrasings are compared by."""
+    return " ".join(text.lower().split()).rstrip("?.!, ")
+
+
+def recogniser(pattern: str) -> re.Pattern[str]:
+    """Matches every `plain` text that `fill` can write from a pattern, whatever is in the slots."""
+
+    def of(tree: tuple) -> str:
+        return "".join(
+            SLOT.sub(lambda slot: SLOTS.get(slot[1], WORDS), re.escape(part.lower())) if isinstance(part, str)
+            else "(?:" + "|".join(of(choice) for choice in part) + ")"
+            for part in tree
+        )
+
+    spaced = of(parse(pattern)).replace(r"\ ", " *").replace(r"\?", r"\??").replace(r"\.", r"\.?")
+    return re.compile(spaced + r"[?.!, ]*")

@@ -1,0 +1,143 @@
+"""Trains one of the two models, and goes on where it was stopped.
+
+python -m tools.demo_model.train moe --steps 2400
+python -m tools.demo_model.train draft --steps 1500
+"""
+
+import argparse
+import ctypes
+import time
+from pathlib import Path
+from random import Random
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from . import tokenizer as words
+from .corpus import conversation
+from .model import DRAFT, MOE, Model
+from .optimizer import optimizers
+
+OUT = Path(__file__).parent / "out"
+SHAPES = {"moe": MOE, "draft": DRAFT}
+SAVE_EVERY = 180.0
+WARMUP = 50
+ROUNDED = 0.7
+
+
+def keep_memory() -> None:
+    """Lets glibc keep freed memory: giving tensors back to the system after every step costs a third of the time."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        m_arena_max, m_mmap_max, m_trim_threshold = -8, -4, -1
+        libc.mallopt(m_arena_max, 1)
+        libc.mallopt(m_mmap_max, 0)
+        libc.mallopt(m_trim_threshold, -1)
+
+
+def batch(tokenizer: Tokenizer, seed: int, rows: int, length: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Tokens, next tokens, their weights and the mask that keeps conversations in one row apart."""
+    rng = Random(seed)
+    ids = torch.zeros(rows, length + 1, dtype=torch.long)
+    weights = torch.zeros(rows, length + 1)
+    owner = torch.zeros(rows, length, dtype=torch.long)
+    for row in range(rows):
+        at, number = 0, 0
+        while at < length + 1:
+            tokens, shares = words.encode(tokenizer, conversation(rng))
+            left = length + 1 - at
+            # A conversation that no longer fits whole is cut, not split: its second half would lack its beginning.
+            tokens, shares = tokens[:left], shares[:left]
+            end = at + len(tokens)
+            ids[row, at:end] = torch.tensor(tokens)
+            weights[row, at:end] = torch.tensor(shares)
+            weights[row, at] = 0.0
+            owner[row, at:end] = number
+            at, number = end, number + 1
+    mask = (owner[:, :, None] == owner[:, None, :]).tril_().unsqueeze(1)
+    return ids[:, :-1], ids[:, 1:], weights[:, 1:], mask
+
+
+def rate(step: int, steps: int) -> float:
+    """Share of the learning rate: up over the first steps, level, then down in a line over the last half."""
+    if step < WARMUP:
+        return (step + 1) / WARMUP
+    return min(1.0, max(0.01, (steps - step) / (0.6 * steps)))
+
+
+def loss_of(model: Model, data: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Weighted loss, mean loss in answers (nats), unevenness of the experts."""
+    tokens, targets, weights, mask = data
+    logits, uneven = model(tokens, mask)
+    each = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
+    flat = weights.flatten()
+    answers = (each.detach() * (flat == 1)).sum() / (flat == 1).sum()
+    return (each * flat).sum() / flat.sum(), answers, uneven
+
+
+def save(path: Path, model: Model, tools: list[torch.optim.Optimizer], step: int) -> None:
+    fresh = path.with_suffix(".new")
+    torch.save({"model": model.state_dict(), "tools": [tool.state_dict() for tool in tools], "step": step}, fresh)
+    fresh.replace(path)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("which", choices=SHAPES)
+    options.add_argument("--steps", type=int, required=True)
+    options.add_argument("--rows", type=int, default=32)
+    options.add_argument("--length", type=int, default=256)
+    options.add_argument("--out", type=Path, default=OUT)
+    args = options.parse_args()
+
+    keep_memory()
+    torch.set_num_threads(2)
+    torch.manual_seed(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if not (args.out / "tokenizer.json").exists():
+        print("training the tokenizer", flush=True)
+        words.save(words.train(), args.out)
+    tokenizer = words.load(args.out)
+    model = Model(SHAPES[args.which])
+    tools = optimizers(model)
+    base = [tool.param_groups[0]["lr"] for tool in tools]
+    path, first = args.out / f"{args.which}.pt", 0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        model.load_state_dict(state["model"])
+        for tool, saved in zip(tools, state["tools"], strict=True):
+            tool.load_state_dict(saved)
+        first = state["step"]
+    size = sum(p.numel() for p in model.parameters())
+    print(f"{args.which}: {size / 1e6:.1f} M parameters, from step {first}", flush=True)
+
+    model.train()
+    saved = mark = time.monotonic()
+    shown = 0.0
+    for step in range(first, args.steps):
+        if step >= ROUNDED * args.steps and not model.rounded:
+            model.rounded = {id(p) for p in tools[0].param_groups[0]["params"]}
+        for tool, lr in zip(tools, base, strict=True):
+            tool.param_groups[0]["lr"] = lr * rate(step, args.steps)
+        loss, answers, uneven = loss_of(model, batch(tokenizer, step, args.rows, args.length))
+        (loss + 0.01 * uneven).backward()
+        for tool in tools:
+            tool.step()
+            tool.zero_grad(set_to_none=True)
+        shown += answers.item()
+        if (step + 1) % 20 == 0:
+            now = time.monotonic()
+            speed = 20 * args.rows * args.length / (now - mark)
+            left = (args.steps - step - 1) * (now - mark) / 20 / 60
+            print(f"step {step + 1}/{args.steps}  answers {shown / 20:.4f}  uneven {uneven.item():.3f}  "
+                  f"{speed:.0f} tokens/s  {left:.0f} min left", flush=True)
+            mark, shown = now, 0.0
+        if time.monotonic() - saved > SAVE_EVERY or step + 1 == args.steps:
+            save(path, model, tools, step + 1)
+            saved = time.monotonic()
+
+
+if __name__ == "__main__":
+    main()
