@@ -1,0 +1,46 @@
+"""Text to tokens and back by llama.cpp's tokenizers."""
+
+import ctypes
+from functools import cached_property
+
+from . import llama_api as api
+
+
+class LlamaVocabulary:
+    """Pieces are asked for once: a vocabulary of 150,000 costs nothing until its tokens are used."""
+
+    def __init__(self, model: int) -> None:
+        self._vocab = api.get_vocab(model)
+        self.size: int = api.vocab_size(self._vocab)
+        self._bos: int | None = api.vocab_bos(self._vocab) if api.vocab_adds_bos(self._vocab) else None
+        self._pieces: dict[int, bytes] = {}
+        self._piece = ctypes.create_string_buffer(256)
+
+    def encode(self, text: str, special: bool = True, start: bool = False) -> list[int]:
+        data = text.encode(errors="replace")
+        room = len(data) + 8  # no tokenizer makes more tokens than bytes, but some add a few at the ends
+        tokens = (ctypes.c_int32 * room)()
+        count = api.tokenize(self._vocab, data, len(data), ctypes.addressof(tokens), room, False, special)
+        if count < 0:
+            tokens = (ctypes.c_int32 * -count)()
+            count = api.tokenize(self._vocab, data, len(data), ctypes.addressof(tokens), -count, False, special)
+        found = tokens[:count]
+        return [self._bos, *found] if start and self._bos is not None and found[:1] != [self._bos] else found
+
+    def piece(self, token: int) -> bytes:
+        if (piece := self._pieces.get(token)) is None:
+            piece = self._pieces[token] = self._ask(token)
+        return piece
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        return frozenset(token for token in range(self.size) if api.vocab_is_end(self._vocab, token))
+
+    def _ask(self, token: int) -> bytes:
+        if not 0 <= token < self.size:
+            return b""
+        length = api.to_piece(self._vocab, token, ctypes.addressof(self._piece), len(self._piece), 0, False)
+        if length < 0:
+            self._piece = ctypes.create_string_buffer(-length)
+            length = api.to_piece(self._vocab, token, ctypes.addressof(self._piece), -length, 0, False)
+        return self._piece.raw[:length]
