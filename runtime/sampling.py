@@ -1,0 +1,292 @@
+"""Logits -> token: one rule, a pure function of the logits, the law, the seed and the position.
+
+    token = argmax over the tokens left of  logit / temperature + gumbel(seed, position, token)
+
+with the lowest token on a tie; at temperature 0 the same without noise. Which tokens are left, in this order:
+
+1. *penalties* on the logits of tokens among the last `penalty_last`: a logit x becomes x / repeat_penalty where x > 0,
+   else x * repeat_penalty, then loses count * frequency_penalty + presence_penalty;
+2. *bias*: added to the logits of the tokens named;
+3. *grammar*: tokens that it does not allow go;
+4. *top-k*: the k greatest logits stay, of equals at the k-th place those of lowest token;
+5. *top-p*: of what is left, sorted by logit, the fewest whose probabilities (softmax at temperature 1) reach p stay;
+6. *min-p*: tokens less probable than min_p times the most probable go;
+7. the temperature, then the noise.
+
+No generator with a state: nothing that batching, caching, drafting or a restart could disturb.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import EngineError, GrammarError, SettingError
+from .noise import gumbel_of, least_bits, noise_bits, seed_key
+
+if TYPE_CHECKING:
+    from .grammar import Grammar
+
+_LOWEST = np.finfo(np.float32).min  # of what is not -inf
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "temperature": (0, 100),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "repeat_penalty": (0.01, 100),
+    "frequency_penalty": (-100, 100),
+    "presence_penalty": (-100, 100),
+    "top_k": (0, 2**31 - 1),
+    "penalty_last": (0, 2**20),
+    "seed": (0, 2**64 - 1),
+}
+_WHOLE = ("top_k", "penalty_last", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """How the next token is drawn; see the module's docstring. Raises SettingError that names the field.
+
+    `top_k` 0, `top_p` 1, `min_p` 0, `repeat_penalty` 1 and the other penalties 0 switch their rule off. `logit_bias`
+    holds (token, bias) pairs; a bias of -inf forbids the token.
+    """
+
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.0
+    repeat_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    penalty_last: int = 64
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name in _BOUNDS:
+                _check(field.name, getattr(self, field.name))
+        tokens = [token for token, _ in self.logit_bias]
+        if any(isinstance(token, bool) or not isinstance(token, int) or token < 0 for token in tokens):
+            raise SettingError("logit_bias names something that is no token", "tokens are whole numbers from 0")
+        if len(set(tokens)) < len(tokens):
+            raise SettingError("logit_bias names a token twice", "give each token one bias")
+        if any(math.isnan(bias) or bias == math.inf for _, bias in self.logit_bias):
+            raise SettingError("logit_bias holds a bias that is no number", "give a finite bias, or -inf to forbid")
+
+    @property
+    def penalises(self) -> bool:
+        """Whether the tokens already there matter."""
+        given = self.repeat_penalty != 1 or self.frequency_penalty != 0 or self.presence_penalty != 0
+        return given and self.penalty_last > 0
+
+
+def _check(name: str, value: object) -> None:
+    low, high = _BOUNDS[name]
+    kind = int if name in _WHOLE else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+        what = "a whole number" if name in _WHOLE else "a number"
+        raise SettingError(f"{name} cannot be {value!r}", f"give {what} from {low:g} to {high:g}")
+
+
+class Sampler:
+    """One sequence's law at work: `choose` a token for a row, `accept` the token that stands."""
+
+    def __init__(self, law: Law, vocabulary_size: int, grammar: "Grammar | None" = None) -> None:
+        if any(token >= vocabulary_size for token, _ in law.logit_bias):
+            raise SettingError("logit_bias names a token beyond the vocabulary", f"there are {vocabulary_size} tokens")
+        self.law = law
+        self.grammar = grammar
+        self._size = vocabulary_size
+        self._key = seed_key(law.seed)
+        self._recent = Recent(law.penalty_last) if law.penalises else None
+        self._biased = np.array([token for token, _ in law.logit_bias], np.int64)
+        self._bias = np.array([bias for _, bias in law.logit_bias], np.float32)
+        changes = law.penalises or law.logit_bias or grammar
+        self._scratch = np.empty(vocabulary_size, np.float32) if changes else None
+        self._largest = Largest(vocabulary_size, min(law.top_k or 256, vocabulary_size))
+
+    def observe(self, tokens: Iterable[int]) -> None:
+        """Tokens of the prompt: they count for penalties and nothing else."""
+        if self._recent:
+            for token in tokens:
+                self._recent.add(token)
+
+    def accept(self, token: int) -> None:
+        """The token that stands at the position just chosen for. Raises GrammarError where the grammar forbids it."""
+        if self._recent:
+            self._recent.add(token)
+        if self.grammar:
+            self.grammar.accept(token)
+
+    def fork(self) -> "Sampler":
+        """A sampler that goes its own way from here. It shares working memory: one thread for all forks."""
+        twin = object.__new__(Sampler)
+        twin.__dict__.update(self.__dict__)
+        twin.grammar = self.grammar.fork() if self.grammar else None
+        twin._recent = self._recent.fork() if self._recent else None
+        return twin
+
+    def choose(self, logits: np.ndarray, position: int) -> int:
+        """The next token. `logits`: float32 of shape (vocabulary,), left as it is; `position`: where it will stand.
+
+        Raises EngineError where the logits are no numbers, GrammarError where the grammar leaves no token.
+        """
+        row = logits if self._scratch is None else self._adjusted(logits, self._scratch)
+        law = self.law
+        if law.temperature == 0:
+            return self._greatest(row)
+        if law.top_k == 0 and law.top_p >= 1 and law.min_p == 0:
+            return self._uncut(row, position)
+        tokens, x = self._left(row)
+        if len(tokens) == 1:
+            return int(tokens[0])
+        scores = x / law.temperature
+        scores += gumbel_of(noise_bits(self._key, position, tokens))
+        return int(tokens[scores.argmax()])
+
+    def _adjusted(self, logits: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """Penalties, bias and grammar, into `row`."""
+        np.copyto(row, logits)
+        if self._recent:
+            self._recent.penalise(row, self.law)
+        if len(self._biased):
+            row[self._biased] += self._bias
+        if self.grammar:
+            allowed = self.grammar.mask()
+            if not np.isfinite(logits[logits.argmax()]):
+                raise _no_numbers()
+            np.copyto(row, -np.inf, where=~allowed)
+            if row[row.argmax()] == -np.inf:
+                raise GrammarError("the grammar leaves no token", "loosen it, or take a bias away")
+        return row
+
+    def _greatest(self, row: np.ndarray) -> int:
+        token = row.argmax()
+        if not math.isfinite(row[token]):
+            raise _no_numbers()
+        return int(token)
+
+    def _left(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(tokens, logits in float64) that the cuts leave, tokens ascending."""
+        law = self.law
+        tokens, x = self._largest(row)
+        total = 0.0
+        if not law.top_k:
+            tokens, x, total = self._enough(row, tokens, x)
+        n = len(x)
+        if law.top_p < 1:
+            mass = np.exp(x - x[0]).cumsum()
+            n = min(n, int(mass.searchsorted(law.top_p * (total or mass[-1]))) + 1)
+        if law.min_p > 0:
+            n = min(n, int((-x).searchsorted(-(x[0] + math.log(law.min_p)), "right")))
+        order = tokens[:n].argsort()
+        return tokens[order], x[order]
+
+    def _enough(self, row: np.ndarray, tokens: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """As many of the greatest as top-p and min-p can keep, and the mass of all, where no top-k bounds them."""
+        law = self.law
+        total = float(np.exp(row - row[tokens[0]]).sum(dtype=np.float64)) if law.top_p < 1 else 0.0
+        while len(x) < self._size and x[-1] > -np.inf:
+            if law.top_p < 1 and np.exp(x - x[0]).sum() >= law.top_p * total:
+                break
+            if law.min_p > 0 and x[-1] < x[0] + math.log(law.min_p):
+                break
+            more = Largest(self._size, min(8 * len(x), self._size))(row)
+            if len(more[0]) == len(tokens):
+                break
+            tokens, x = more
+        return tokens, x, total
+
+    def _uncut(self, row: np.ndarray, position: int) -> int:
+        """Every token is left: the noise of all is hashed, its logarithms taken only where it could matter."""
+        temperature = self.law.temperature
+        tokens, x = self._largest(row)
+        best = float((x / temperature + gumbel_of(noise_bits(self._key, position, tokens))).max())
+        bits = noise_bits(self._key, position, np.arange(self._size))
+        needed = least_bits(best - float(x[-1]) / temperature)
+        bits[tokens] = 2**53  # those already seen stay in the running
+        rest = (bits >= needed).nonzero()[0]
+        scores = row[rest] / np.float64(temperature)
+        scores += gumbel_of(noise_bits(self._key, position, rest))
+        return int(rest[scores.argmax()])
+
+
+class Recent:
+    """The last tokens and how often each is among them."""
+
+    def __init__(self, last: int) -> None:
+        self._window: deque[int] = deque(maxlen=last)
+        self._counts: dict[int, int] = {}
+
+    def add(self, token: int) -> None:
+        window, counts = self._window, self._counts
+        if len(window) == window.maxlen:
+            oldest = window[0]
+            counts[oldest] -= 1
+            if not counts[oldest]:
+                del counts[oldest]
+        window.append(token)
+        counts[token] = counts.get(token, 0) + 1
+
+    def fork(self) -> "Recent":
+        twin = Recent(self._window.maxlen or 0)
+        twin._window = self._window.copy()
+        twin._counts = self._counts.copy()
+        return twin
+
+    def penalise(self, row: np.ndarray, law: Law) -> None:
+        """In place."""
+        if not self._counts:
+            return
+        tokens = np.fromiter(self._counts, np.int64, len(self._counts))
+        counts = np.fromiter(self._counts.values(), np.float32, len(self._counts))
+        x = row[tokens]
+        x = np.where(x > 0, x / np.float32(law.repeat_penalty), x * np.float32(law.repeat_penalty))
+        x -= counts * np.float32(law.frequency_penalty) + np.float32(law.presence_penalty)
+        row[tokens] = x
+
+
+class Largest:
+    """The k greatest of a row, greatest first, of equals the lowest token first; -inf is never among them.
+
+    The row is seen as a grid, and the k-th greatest of its columns' maxima is a bound that at least k tokens reach and
+    few more: only columns that reach it are looked at, so that a vocabulary of 150,000 costs little more than one pass.
+    """
+
+    def __init__(self, size: int, k: int) -> None:
+        self.k = k
+        self._rows = max(1, 1 << max(0, round(math.log2(math.sqrt(size) / 6))))
+        while self._rows > 1 and size // self._rows < 4 * k:
+            self._rows //= 2
+        self._columns = size // self._rows
+        self._grid = self._rows * self._columns
+        self._maxima = np.empty(self._columns + size - self._grid, np.float32)
+
+    def __call__(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(tokens int64, logits float64). Raises EngineError where the row holds NaN or +inf, or only -inf."""
+        columns, maxima = self._columns, self._maxima
+        grid = row[: self._grid].reshape(self._rows, columns)
+        np.maximum.reduce(grid, axis=0, out=maxima[:columns])
+        maxima[columns:] = row[self._grid :]
+        if not math.isfinite(maxima[maxima.argmax()]):
+            raise _no_numbers()
+        k = min(self.k, len(maxima))
+        bound = max(np.partition(maxima, len(maxima) - k)[len(maxima) - k], _LOWEST)
+        places = (maxima >= bound).nonzero()[0]
+        split = int(places.searchsorted(columns))
+        inside = grid.take(places[:split], axis=1)
+        lines, hits = (inside >= bound).nonzero()
+        tokens = places[hits]
+        tokens += lines * columns
+        if split < len(places):
+            tokens = np.concatenate((tokens, places[split:] + (self._grid - columns)))
+        x = row[tokens].astype(np.float64)
+        order = (-x).argsort(kind="stable")[: self.k]
+        return tokens[order], x[order]
+
+
+def _no_numbers() -> EngineError:
+    return EngineError("the engine gave logits that are no numbers", "load the model again, or try another file of it")

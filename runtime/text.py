@@ -1,0 +1,152 @@
+"""Tokens -> text as it streams: whole characters, stop strings, thoughts told apart.
+
+What is given depends on the bytes alone, never on how tokens split them:
+
+- a character is given once its last byte is there; only bytes that are no UTF-8 become U+FFFD;
+- a *stop* ends the text when its last character arrives; the text before it is given, it and what follows are not. Of
+  two that end together the longer counts. Stops count in the answer only, not in thoughts;
+- a *thought* is what stands between the markers of a model's reasoning. It can begin only before the first word of the
+  answer: a later marker is text, so that an answer may speak of markers. White space before the opening marker and
+  line breaks right after a marker go.
+
+Text is held back only while it may still become a stop or a marker.
+"""
+
+import codecs
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..errors import UsageError
+
+MOST_STOPS = 64
+LONGEST_STOP = 256  # characters
+
+
+class Chunk(NamedTuple):
+    """A piece of text that can be shown; `thought` where it is no part of the answer."""
+
+    text: str
+    thought: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """What opens and what closes a model's thoughts."""
+
+    open: str
+    close: str
+
+    def opened_by(self, prompt: str) -> bool:
+        """Whether a prompt ends in an open thought, so that the answer begins inside it."""
+        return prompt.rstrip().endswith(self.open)
+
+
+class TextStream:
+    """`push` every token of an answer, then `finish`; `stopped` once a stop string was met.
+
+    `piece` gives a token's bytes; `thinking` says that the prompt has opened a thought already. Raises UsageError for
+    stop strings that are empty, too long or too many.
+    """
+
+    def __init__(
+        self,
+        piece: Callable[[int], bytes],
+        stops: Sequence[str] = (),
+        thoughts: Markers | None = None,
+        thinking: bool = False,
+    ) -> None:
+        if len(stops) > MOST_STOPS or not all(0 < len(stop) <= LONGEST_STOP for stop in stops):
+            raise UsageError(
+                "a stop string is empty or too long, or there are too many",
+                f"give at most {MOST_STOPS}, each of 1 to {LONGEST_STOP} characters",
+            )
+        self.stopped = False
+        self._piece = piece
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._stops = tuple(stops)
+        self._markers = thoughts
+        self._thinking = thinking and thoughts is not None
+        self._may_think = thoughts is not None  # until the first word of the answer
+        self._after_marker = self._thinking
+        self._plain = not stops and thoughts is None  # nothing to look for, ever again
+        self._held = ""
+
+    def push(self, token: int) -> list[Chunk]:
+        text = self._decode(self._piece(token))
+        if not text or self.stopped:
+            return []
+        return [Chunk(text)] if self._plain else self._read(text)
+
+    def finish(self) -> list[Chunk]:
+        """What was held back: nothing can complete it any more."""
+        text = self._decode(b"", True)
+        if self.stopped:
+            return []
+        chunks = self._read(text)
+        held, self._held = self._held, ""
+        return chunks + self._chunk(held)
+
+    def _read(self, text: str) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        self._held += text
+        more = True
+        while more and not self.stopped:
+            if self._after_marker:
+                self._held = self._held.lstrip("\r\n")
+                self._after_marker = not self._held
+            more = self._read_thought(chunks) if self._thinking else self._read_answer(chunks)
+        return chunks
+
+    def _read_thought(self, chunks: list[Chunk]) -> bool:
+        """Gives what is certain; whether the thought has closed and there may be more to read."""
+        close = self._markers.close if self._markers else ""
+        at = self._held.find(close)
+        if at < 0:
+            self._give(chunks, len(self._held) - _unfinished(self._held, (close,)))
+            return False
+        self._give(chunks, at)
+        self._held = self._held[len(close) :]
+        self._thinking, self._after_marker = False, True
+        return True
+
+    def _read_answer(self, chunks: list[Chunk]) -> bool:
+        """Gives what is certain; whether a thought has opened and there may be more to read."""
+        held = self._held
+        found = [(at + len(stop), at) for stop in self._stops if (at := held.find(stop)) >= 0]
+        end, at = min(found, default=(len(held) + 1, 0))
+        if self._may_think and self._markers:
+            start = held.lstrip()
+            before = len(held) - len(start)
+            if start.startswith(self._markers.open) and before + len(self._markers.open) < end:
+                self._held = start[len(self._markers.open) :]
+                self._thinking = self._after_marker = True
+                return True
+            if not found and self._markers.open.startswith(start):
+                return False
+            self._may_think = False
+            self._plain = not self._stops
+        if found:
+            self.stopped = True
+            self._give(chunks, at)
+        else:
+            self._give(chunks, len(held) - _unfinished(held, self._stops))
+        return False
+
+    def _give(self, chunks: list[Chunk], length: int) -> None:
+        chunks += self._chunk(self._held[:length])
+        self._held = self._held[length:]
+
+    def _chunk(self, text: str) -> list[Chunk]:
+        return [Chunk(text, self._thinking)] if text else []
+
+
+def _unfinished(text: str, words: Sequence[str]) -> int:
+    """Length of the longest end of a text that begins one of the words."""
+    longest = 0
+    for word in words:
+        for length in range(min(len(text), len(word) - 1), longest, -1):
+            if text.endswith(word[:length]):
+                longest = length
+                break
+    return longest
