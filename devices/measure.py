@@ -1,0 +1,93 @@
+"""What the operating system does not tell about this machine: measured once, and kept."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from ..errors import AccelError, DiskFull
+from ..units import Bytes, Rate, from_json, to_json
+from .bandwidth import read_rates
+from .disk_speed import DiskSpeed, disk_speed
+from .files import write_atomic
+from .machine import Disk, Machine
+
+_METHOD = 1  # counts up when a measurement's meaning changes, so that old ones are not believed
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is kept. `read` is None where the disk could not be measured."""
+
+    bandwidth: tuple[Rate, ...]
+    read: Rate | None
+    direct: bool
+
+
+def measured(
+    machine: Machine, cache: Path, again: bool = False, say: Callable[[str], None] = lambda doing: None
+) -> Machine:
+    """The machine with its memory's read rates, and the read speed of the disk that `cache` lies on.
+
+    Both come from the folder `cache` where this hardware was measured before, unless `again`; else they are measured
+    in about two seconds and kept there. `say` is told what is being measured. Nothing is raised for a disk that is
+    full or may not be written to: its speed is then unknown, and is measured the next time.
+    """
+    file = cache / f"measured-{_METHOD}-{machine.fingerprint}.json"
+    known = None if again else _kept(file, machine)
+    if known is None:
+        say("measuring memory")
+        bandwidth = read_rates(machine.processor.threads, machine.memory.free)
+        say("measuring the disk")
+        speed = _disk_speed(machine, cache)
+        known = Measured(bandwidth, speed.read, speed.direct) if speed else Measured(bandwidth, None, False)
+        if speed and bandwidth:
+            _keep(file, known)
+    processor = replace(machine.processor, bandwidth=known.bandwidth)
+    return replace(machine, processor=processor, disks=_with_speed(machine.disks, cache, known))
+
+
+def _kept(file: Path, machine: Machine) -> Measured | None:
+    """What was measured before; None where nothing was, or what stands there cannot have been."""
+    try:
+        known = from_json(file.read_bytes(), Measured)
+    except (OSError, msgspec.ValidationError, msgspec.DecodeError):
+        return None
+    rates = (*known.bandwidth, known.read or 0.0)
+    sound = len(known.bandwidth) == machine.processor.threads and all(0 < rate < math.inf for rate in rates)
+    return known if sound else None
+
+
+def _keep(file: Path, known: Measured) -> None:
+    try:
+        write_atomic(file, to_json(known))
+    except AccelError:
+        return  # what was measured holds all the same; it is measured again the next time
+
+
+def _disk_speed(machine: Machine, folder: Path) -> DiskSpeed | None:
+    disk = _disk_of(machine.disks, folder)
+    room = Bytes(min((disk.free if disk else machine.memory.free) // 8, machine.memory.free // 4))
+    try:
+        return disk_speed(folder, room)
+    except (DiskFull, OSError):
+        return None
+
+
+def _with_speed(disks: tuple[Disk, ...], folder: Path, known: Measured) -> tuple[Disk, ...]:
+    if known.read is None:
+        return disks
+    disk = _disk_of(disks, folder)
+    if disk is None:
+        return disks
+    return tuple(replace(d, read=known.read, direct=known.direct) if d is disk else d for d in disks)
+
+
+def _disk_of(disks: tuple[Disk, ...], folder: Path) -> Disk | None:
+    """The disk that a folder lies on, where it is one of these."""
+    holding = [disk for disk in disks if folder.resolve().is_relative_to(disk.path)]
+    nearest = max(holding, key=lambda disk: len(disk.path), default=None)
+    # Something else may be mounted in between: a share, or a file system in memory.
+    return nearest if nearest and Path(nearest.path).stat().st_dev == folder.stat().st_dev else None
