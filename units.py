@@ -48,8 +48,8 @@ class Bytes(int):
     def __sub__(self, other: int) -> "Bytes":
         return Bytes(int(self) - int(other))
 
-    def __mul__(self, other: int) -> "Bytes":
-        return Bytes(int(self) * int(other))
+    def __mul__(self, other: float) -> "Bytes":
+        return Bytes(int(self) * other)
 
     __rmul__ = __mul__
 

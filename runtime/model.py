@@ -135,10 +135,11 @@ class ModelSpec:
         sizes = (self.key_size, self.value_size)
         return tuple(kind for kind in ("f16", "q8_0", "q4_0", "f32") if not any(n % _block(kind)[0] for n in sizes))
 
-    def kv_bytes_per_position(self, kind: str) -> Bytes:
-        """KV cache of one position over all layers."""
+    def kv_bytes_per_position(self, kind: str, layers: Iterable[int] | None = None) -> Bytes:
+        """KV cache of one position over some layers, or all."""
         block, size = _block(kind)
-        return Bytes(sum(heads * (self.key_size + self.value_size) for heads in self.kv_heads) * size // block)
+        heads = sum(self.kv_heads[layer] for layer in (range(self.layers) if layers is None else layers))
+        return Bytes(heads * (self.key_size + self.value_size) * size // block)
 
 
 def _block(kind: str) -> tuple[int, int]:

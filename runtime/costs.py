@@ -1,0 +1,221 @@
+"""What running a model costs here: what was measured, and what stands in until it is. Pure records and arithmetic;
+`calibrate.py` measures and keeps them."""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+from ..devices.machine import Machine
+from ..offload.gguf_header import FORMATS
+from ..units import Bytes, Rate
+from .footprint import Placement, first_gpu_layer, is_on_gpu
+from .model import ModelSpec, Weights
+
+ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # forwards of so many rows are timed
+USUAL_DEPTH = 512  # positions that a decoded token is assumed to look back at
+
+# Until a machine is measured. A core reads so many bytes of a format's weights per second in decode, and so many times
+# that per row of a large batch (seen on a 2-core AVX-512 EPYC; llama.cpp without and with repacked weights).
+_DEFAULT_RATE = {"F32": Rate(28e9), "F16": Rate(24e9), "BF16": Rate(20e9), "Q8_0": Rate(20e9)}
+_DEFAULT_QUANTISED = {False: Rate(11e9), True: Rate(17e9)}
+_DEFAULT_BATCHED = 2.5
+_DEFAULT_BANDWIDTH = (Rate(10e9), Rate(18e9))
+_DEFAULT_OVERHEAD = {1: 5e-6, 2: 15e-6}
+_DEFAULT_PROCESS = (Bytes.from_mib(110), Bytes.from_mib(75))
+_GPU_EFFICIENCY = 0.65  # of a GPU's bandwidth in decode
+_GPU_OVERHEAD = 20e-6  # seconds per layer
+_GPU_BATCHED = 30.0  # rows of a batch that cost one decode
+_USUAL_REPACKED = {  # an instruction set to the formats that llama.cpp repacks for it, and in rows of how many
+    "avx2": {"Q4_0": 8, "Q4_K": 8, "IQ4_NL": 8, "MXFP4": 8},
+    "avx512f": {"Q2_K": 8},
+    "asimddp": {"Q4_0": 4, "IQ4_NL": 4},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A compute buffer as the engine itself laid it out, without memory for it."""
+
+    context: int
+    sequences: int
+    kv_type: str
+    ubatch: int
+    outputs: int
+    size: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Speed of one thread at matrices of one format."""
+
+    format: str
+    repacked: bool
+    decode: Rate  # weights read per second with one row
+    prefill: Rate  # the same times rows, with many
+
+
+@dataclass(frozen=True, slots=True)
+class RowTimes:
+    """Seconds of one forward of so many rows of one sequence, measured on the loaded model."""
+
+    threads: int
+    repack: bool
+    rows: tuple[int, ...]
+    seconds: tuple[float, ...]
+
+    def of(self, rows: int) -> float:
+        """Between two measured counts the line, beyond them the slope of the last two."""
+        if len(self.rows) == 1:
+            return self.seconds[0] * rows / self.rows[0]
+        right = min(max(1, bisect_left(self.rows, rows)), len(self.rows) - 1)
+        x0, x1 = self.rows[right - 1], self.rows[right]
+        y0, y1 = self.seconds[right - 1], self.seconds[right]
+        return max(y0 + (y1 - y0) * (rows - x0) / (x1 - x0), min(self.seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Of one model on one machine; whatever is empty has not been measured."""
+
+    dry_runs: tuple[DryRun, ...] = ()
+    process: tuple[Bytes, Bytes] = _DEFAULT_PROCESS  # (anonymous, mapped), with vocabulary and without weights
+    repacked: dict[str, int] = field(default_factory=dict)  # format to what must divide a matrix's rows
+    kernels: tuple[Kernel, ...] = ()
+    overhead: dict[int, float] = field(default_factory=dict)  # threads to seconds per layer of one forward
+    rows: tuple[RowTimes, ...] = ()
+    offloads: bool = True  # whether the engine was built for accelerators
+
+    def repacks(self, part: Weights) -> bool:
+        granule = self.repacked.get(part.format, 0)
+        return granule > 0 and part.rows > 0 and part.rows % granule == 0
+
+    def compute_buffer(self, model: ModelSpec, placement: Placement) -> Bytes:
+        """As dry-run where this very placement was; else along the context from its neighbours; else an upper bound."""
+        alike = {
+            run.context: run.size
+            for run in self.dry_runs
+            if (run.sequences, run.kv_type, run.ubatch, run.outputs)
+            == (placement.sequences, placement.kv_type, placement.ubatch, placement.outputs)
+        }
+        if placement.context in alike:
+            return alike[placement.context]
+        if len(alike) < 2:
+            return _compute_bound(model, placement)
+        contexts = sorted(alike)
+        right = min(max(1, bisect_left(contexts, placement.context)), len(contexts) - 1)
+        x0, x1 = contexts[right - 1], contexts[right]
+        slope = (alike[x1] - alike[x0]) / (x1 - x0)
+        return Bytes(max(0.0, *(alike[x] + slope * (placement.context - x) for x in (x0, x1))))
+
+    def kernel(self, part: Weights, repack: bool) -> Kernel:
+        """The measured kernel of a part's format, or a usual one."""
+        repacked = repack and self.repacks(part)
+        for kernel in self.kernels:
+            if (kernel.format, kernel.repacked) == (part.format, repacked):
+                return kernel
+        decode = _DEFAULT_RATE.get(part.format, _DEFAULT_QUANTISED[repacked])
+        return Kernel(part.format, repacked, decode, Rate(decode * _DEFAULT_BATCHED))
+
+    def row_times(self, threads: int, repack: bool) -> RowTimes | None:
+        return next((times for times in self.rows if (times.threads, times.repack) == (threads, repack)), None)
+
+    def rests_on(self, model: ModelSpec, threads: int, placement: Placement) -> str:
+        if placement.gpu_layers:
+            return "the bandwidth of the GPU and of main memory"
+        if self.row_times(threads, placement.repack):
+            return "times measured on this model"
+        formats = {kernel.format for kernel in self.kernels}
+        if {part.format for part in model.weights if part.role not in ("embedding", "other")} <= formats:
+            return "this machine's measured kernels and bandwidth"
+        return "usual kernels, not measured here"
+
+
+def usual_costs(machine: Machine) -> Costs:
+    """What a model costs on a machine where nothing was measured."""
+    repacked: dict[str, int] = {}
+    for feature, formats in _USUAL_REPACKED.items():
+        if feature in machine.processor.features:
+            repacked |= formats
+    return Costs(repacked=repacked)
+
+
+def decode_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
+    """One token of one sequence, at the usual depth."""
+    measured = costs.row_times(threads, placement.repack) if not placement.gpu_layers else None
+    weights = measured.of(1) if measured else _forward_seconds(machine, model, placement, costs, threads, rows=1)
+    return weights + attention_seconds(machine, model, placement, threads, min(placement.context, USUAL_DEPTH))
+
+
+def prefill_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
+    """One token of a long prompt, in forwards of `placement.ubatch` rows."""
+    rows = min(placement.ubatch, placement.context)
+    measured = costs.row_times(threads, placement.repack) if not placement.gpu_layers else None
+    if measured:
+        # A batch of 512 runs faster per row than the largest that was timed.
+        return measured.of(max(measured.rows)) / max(measured.rows)
+    return _forward_seconds(machine, model, placement, costs, threads, rows) / rows
+
+
+def attention_seconds(machine: Machine, model: ModelSpec, placement: Placement, threads: int, depth: int) -> float:
+    """Reading the KV cache once. A quantised cache saves memory, not time: it is expanded as it is read."""
+    first = min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else model.layers
+    near = depth * model.kv_bytes_per_position("f16", range(first)) / bandwidth(machine, threads)
+    far = depth * model.kv_bytes_per_position("f16", range(first, model.layers)) / gpu_bandwidth(machine)
+    return near + far
+
+
+def bandwidth(machine: Machine, threads: int) -> Rate:
+    known = machine.processor.bandwidth or _DEFAULT_BANDWIDTH
+    return known[min(threads, len(known)) - 1]
+
+
+def gpu_bandwidth(machine: Machine) -> Rate:
+    known = machine.accelerators[0].bandwidth if machine.accelerators else None
+    return Rate((known or 4 * bandwidth(machine, machine.processor.threads)) * _GPU_EFFICIENCY)
+
+
+def _forward_seconds(
+    machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, rows: int
+) -> float:
+    near, far = 0.0, 0.0
+    for part in model.weights:
+        if part.role == "embedding" and not model.tied:
+            continue
+        share = model.experts_used / model.experts if part.role == "experts" and model.experts else 1.0
+        if is_on_gpu(part, model, placement):
+            far += part.size * share * max(1.0, rows / _GPU_BATCHED)
+        else:
+            near += _part_seconds(machine, part, costs, threads, placement.repack, rows, share)
+    on_gpu = model.layers - min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else 0
+    overhead = layer_overhead(costs, threads) * (model.layers - on_gpu) + _GPU_OVERHEAD * on_gpu
+    return near + far / gpu_bandwidth(machine) + overhead
+
+
+def _part_seconds(
+    machine: Machine, part: Weights, costs: Costs, threads: int, repack: bool, rows: int, share: float
+) -> float:
+    """Every row needs `share` of the part; a batch reads it from memory once, as far as its rows need it."""
+    kernel = costs.kernel(part, repack)
+    read = part.size * min(1.0, share * rows) / bandwidth(machine, threads)
+    compute = part.size * share / (kernel.decode if rows == 1 else kernel.prefill / rows) / threads
+    return max(read, compute)
+
+
+def layer_overhead(costs: Costs, threads: int) -> float:
+    """Seconds that a layer of one forward takes beside its arithmetic: threads wait for one another."""
+    known = costs.overhead or _DEFAULT_OVERHEAD
+    return known[max((count for count in known if count <= threads), default=min(known))]
+
+
+def _compute_bound(model: ModelSpec, placement: Placement) -> Bytes:
+    """More than llama.cpp lays out: activations of the widest layer, the attention's mask, the logits, in float32."""
+    width = max(model.width, max(model.heads) * max(model.key_size, model.value_size))
+    ff = max(model.ff_width, model.expert_width * max(1, model.experts_used))
+    row = 4 * (5 * width + 2 * ff) + 2 * placement.cells + 64 * 2**10 // max(1, placement.ubatch)
+    expansion = 0 if placement.kv_type == "f16" else placement.cells * 4 * max(model.kv_heads) * model.key_size
+    return Bytes(placement.ubatch * row + placement.outputs * model.vocabulary * 4 + expansion)
+
+
+def bits(format: str) -> float:
+    """Bits per weight."""
+    values, size = FORMATS[format]
+    return 8 * size / values
