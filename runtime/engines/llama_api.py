@@ -30,7 +30,7 @@ KV_TYPES = {
 }
 OK, NO_SLOT, ABORTED, INVALID = 0, 1, 2, -1  # what `decode` returns; below -1 it failed
 _DTYPES = {binding.GGML_TYPE_F32: np.float32, binding.GGML_TYPE_F16: np.float16, binding.GGML_TYPE_I32: np.int32}
-_WARNING, _ERROR, _CONTINUED = 3, 4, 5  # levels of the log
+_INFO, _ERROR, _CONTINUED = 2, 4, 5  # levels of the log; below them is chatter
 
 address = ctypes.c_void_p
 int32, boolean, size = ctypes.c_int32, ctypes.c_bool, ctypes.c_size_t
@@ -153,13 +153,17 @@ class Log:
     """What llama.cpp says, process-wide: kept, not shown. Its last lines explain a failure."""
 
     def __init__(self) -> None:
-        self.lines: deque[str] = deque(maxlen=400)
+        self._lines: deque[str] = deque(maxlen=2000)
         self._errors: deque[str] = deque(maxlen=4)
         self._callback = _LogCallback(self._hear)
         _log_set(self._callback, None)
 
+    @property
+    def lines(self) -> list[str]:
+        return list(self._lines)
+
     def clear(self) -> None:
-        self.lines.clear()
+        self._lines.clear()
         self._errors.clear()
 
     def reason(self, otherwise: str) -> str:
@@ -167,16 +171,15 @@ class Log:
         return "; ".join(self._errors)[:400] or otherwise
 
     def _hear(self, level: int, text: bytes, _: int) -> None:
-        line = text.decode(errors="replace").rstrip("\n")
-        if level == _CONTINUED and self.lines:
-            self.lines[-1] = (self.lines[-1] + line)[:2000]
+        if level < _INFO:
+            return
+        line = text.decode(errors="replace").rstrip("\n")[:2000]
+        if level == _CONTINUED and self._lines:
+            self._lines[-1] = (self._lines[-1] + line)[:2000]
         else:
-            self.lines.append(line[:2000])
+            self._lines.append(line)
         if level == _ERROR:
             self._errors.append(line.split(": ", 1)[-1].strip())
-
-
-LOG = Log()
 
 
 class _Override(ctypes.Structure):

@@ -1,0 +1,43 @@
+"""What a context would take, asked of llama.cpp without taking it. Loads the libraries: run it in a child process."""
+
+import re
+from dataclasses import dataclass
+
+from ...errors import EngineError
+from ...units import Bytes
+from . import llama_api as api
+from .base import EngineOptions
+
+_BUFFER = re.compile(r"(\S+) (compute|output) buffer size = +([\d.]+) MiB")
+_CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): +size = +([\d.]+) MiB")
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """Sizes to within 0.01 MiB, by the name of the backend ("CPU", "CUDA0", ...)."""
+
+    compute: dict[str, Bytes]
+    output: dict[str, Bytes]  # for as many rows of logits as there are sequences and branches; more are taken when used
+    kv: Bytes  # over all backends
+
+
+def dry_run(options: EngineOptions) -> Buffers:
+    """Raises ModelError, EngineError."""
+    model = api.load_model(options, dry=True)
+    try:
+        api.context_free(api.new_context(model, options))
+    finally:
+        api.model_free(model)
+    return read_log(api.LOG.lines)
+
+
+def read_log(lines: list[str]) -> Buffers:
+    """Raises EngineError where the log does not say it."""
+    sizes: dict[str, dict[str, Bytes]] = {"compute": {}, "output": {}}
+    for found in filter(None, map(_BUFFER.search, lines)):
+        backend, what, size = found.groups()
+        sizes[what][backend] = Bytes.from_mib(float(size))
+    if not sizes["compute"]:
+        raise EngineError("llama.cpp did not say how large its compute buffers are", "report its version")
+    caches = (float(found[1]) for found in map(_CACHE.search, lines) if found)
+    return Buffers(sizes["compute"], sizes["output"], Bytes.from_mib(sum(caches)))
