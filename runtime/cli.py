@@ -44,14 +44,10 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _say(error: AccelError) -> int:
-    line = " ".join(str(error).split())
-    print(f"accel: {printable(line)}", file=sys.stderr)
+    from .chat.blocks import printable  # names of files and words of servers may hold what a terminal would obey
+
+    print(f"accel: {printable(' '.join(str(error).split()))}", file=sys.stderr)
     return status(error).exit
-
-
-def printable(text: str) -> str:
-    """Text of a file or a server without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _of_system(error: OSError) -> AccelError:
