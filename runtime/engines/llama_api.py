@@ -182,6 +182,9 @@ class Log:
             self._errors.append(line.split(": ", 1)[-1].strip())
 
 
+LOG = Log()
+
+
 class _Override(ctypes.Structure):
     """llama_model_tensor_buft_override."""
 
