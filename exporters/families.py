@@ -10,8 +10,7 @@ from typing import Any
 
 from ..errors import ConvertError
 from .checkpoint import Config
-
-Value = int | float | str
+from .gguf_file import Value
 
 
 @dataclass(frozen=True, slots=True)
