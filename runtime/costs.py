@@ -27,7 +27,7 @@ _GPU_BATCHED = 30.0  # rows of a batch that cost one decode
 _USUAL_REPACKED = {  # an instruction set to the formats that llama.cpp repacks for it, and in rows of how many
     "avx2": {"Q4_0": 8, "Q4_K": 8, "IQ4_NL": 8, "MXFP4": 8},
     "avx512f": {"Q2_K": 8},
-    "asimddp": {"Q4_0": 4, "IQ4_NL": 4},
+    "dotprod": {"Q4_0": 4, "IQ4_NL": 4},
 }
 
 

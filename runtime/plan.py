@@ -12,6 +12,8 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ..devices.machine import Machine
 from ..units import Bytes
 from .costs import USUAL_DEPTH, Costs, attention_seconds, bits, decode_seconds, prefill_seconds
@@ -102,9 +104,9 @@ def engine_options(plan: Plan) -> "EngineOptions":
     from .engines.base import EngineOptions
 
     chosen = {name: choice.value for name, choice in plan.choices.items()}
-    kept = chosen.pop("experts_in_memory")
+    kept = int(chosen.pop("experts_in_memory"))
     overrides = ((rf"^blk\.({'|'.join(map(str, range(kept)))})\.ffn_.*_exps\.", "CPU"),) if kept else ()
-    return EngineOptions(path=plan.model.paths[0], overrides=overrides, **chosen)
+    return msgspec.convert({"path": plan.model.paths[0], "overrides": overrides, **chosen}, EngineOptions)
 
 
 def placements_to_try(model: ModelSpec, goal: Goal) -> list[Placement]:
