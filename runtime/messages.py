@@ -1,0 +1,325 @@
+"""What a front and a worker say to each other: a closed, versioned set of records, one per frame, as msgpack. Pure.
+
+Whoever decodes trusts nothing: an unknown record or field, a wrong type, a number out of bounds is a LinkError. A
+frame's size bounds the memory that decoding takes.
+
+The front begins with `Hello`; the worker answers with `Loading` until it is `Ready`. From then on every request with an
+`id` gets exactly one answer that ends it: `Failed`, or the one its docstring names. The front numbers its requests and
+never uses a number twice.
+"""
+
+from functools import cache
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from ..errors import STATUS, AccelError, LinkError
+from .sampling import Law
+from .text import Markers
+
+VERSION = 1
+KINDS: dict[str, type[AccelError]] = {kind.__name__: kind for kind in STATUS}
+_MOST_WORDS = 2000  # characters of an error's line
+
+Id: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Token: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+Tokens: TypeAlias = Annotated[tuple[Token, ...], msgspec.Meta(max_length=2**21)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Path: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+Stops: TypeAlias = Annotated[tuple[str, ...], msgspec.Meta(max_length=64)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
+
+# Text in which control tokens count as such (a template's output), or the very tokens of an earlier answer.
+Part: TypeAlias = str | Tokens
+Prompt: TypeAlias = Annotated[tuple[Part, ...], msgspec.Meta(min_length=1, max_length=2**16)]
+Reason: TypeAlias = Literal["end", "stop", "length", "context", "cancelled"]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """What all messages are."""
+
+
+class Hello(Record, frozen=True):
+    """The first of a front's messages; the same in every version."""
+
+    version: int = VERSION
+
+
+class Generate(Record, frozen=True):
+    """Answer a prompt: `Started`, `Prefilled`..., `Text`..., then `Finished`."""
+
+    id: Id
+    conversation: Name  # what is cached of it is not forwarded again
+    prompt: Prompt
+    law: Law
+    most: Annotated[int, msgspec.Meta(ge=1)] | None = None  # tokens of the answer
+    stops: Stops = ()
+    thoughts: Markers | None = None
+    thinking: bool = False  # whether the prompt has opened a thought
+    grammar: "Grammar | None" = None
+
+
+class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an answer must look like."""
+
+    kind: Literal["json_schema", "regex", "lark", "gbnf"]
+    text: str
+
+
+class Cancel(Record, frozen=True):
+    """End the request with this number; what it was ends with `Finished`, reason "cancelled", if it ends so."""
+
+    id: Id
+
+
+class Encode(Record, frozen=True):
+    """What a prompt is in tokens: `Encoded`."""
+
+    id: Id
+    prompt: Prompt
+
+
+class Save(Record, frozen=True):
+    """Write what is cached of a conversation to a file of the worker's machine: `Saved`."""
+
+    id: Id
+    conversation: Name
+    path: Path
+
+
+class Load(Record, frozen=True):
+    """Take a conversation's cache from such a file: `Loaded`, or Failed(StateError) and nothing is cached of it."""
+
+    id: Id
+    conversation: Name
+    path: Path
+
+
+class Forget(Record, frozen=True):
+    """Let a conversation's cache go: `Forgotten`."""
+
+    id: Id
+    conversation: Name
+
+
+class Measure(Record, frozen=True):
+    """Time forwards of several numbers of rows: `Measured`. What is cached of conversations may go."""
+
+    id: Id
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=60)]  # for all of it
+
+
+class Survey(Record, frozen=True):
+    """`Statistics`, please."""
+
+    id: Id
+
+
+class Ping(Record, frozen=True):
+    """`Pong` at once, whatever is computed."""
+
+    id: Id
+
+
+class Shutdown(Record, frozen=True):
+    """End; there is no answer."""
+
+
+class Loading(Record, frozen=True):
+    """How far the model is loaded, 0 to 1."""
+
+    fraction: float
+
+
+class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes that the worker's process holds."""
+
+    anonymous: Count
+    mapped: Count
+
+
+class Ready(Record, frozen=True):
+    """The model is loaded. The template is the model file's own, and as hostile as the file."""
+
+    version: int
+    pid: Count
+    engine: str
+    model: str
+    fingerprint: str
+    context: Count  # positions that all conversations share, and one may fill
+    sequences: Count  # conversations that stay cached
+    vocabulary: Count
+    template: str
+    bos: str
+    eos: str
+    ends: Tokens
+    saves: bool  # whether Save and Load work
+    seconds: Seconds  # that loading took
+    memory: Memory
+
+
+class Started(Record, frozen=True):
+    """A request's turn has come: of its prompt's tokens so many are cached, the others are forwarded now."""
+
+    id: Id
+    prompt: Count
+    reused: Count
+
+
+class Prefilled(Record, frozen=True):
+    """`done` of the `total` rows that were to be forwarded."""
+
+    id: Id
+    done: Count
+    total: Count
+
+
+class Text(Record, frozen=True):
+    """The answer goes on. `tokens` is how many were chosen until now."""
+
+    id: Id
+    text: str
+    thought: bool
+    tokens: Count
+
+
+class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens of a prompt, how many of them were cached, how many rows were forwarded, tokens of the answer."""
+
+    prompt: Count
+    reused: Count
+    forwarded: Count
+    generated: Count
+
+
+class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds that a request waited for its turn, took for its prompt, and for all tokens after the first."""
+
+    waited: Seconds
+    prefill: Seconds
+    decode: Seconds
+
+
+class Finished(Record, frozen=True):
+    """`tokens` are the answer's own, without the one that ended the turn. Where a stop string ended it they include
+    the stop, which the text does not."""
+
+    id: Id
+    reason: Reason
+    tokens: Tokens
+    usage: Usage
+    timings: Timings
+
+
+class Failed(Record, frozen=True):
+    """A request that cannot be answered; id 0 concerns the whole link. `kind` is a class of errors.py."""
+
+    id: Id
+    kind: str
+    what: str
+    do: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"there is no error '{self.kind[:40]}'")
+
+
+class Encoded(Record, frozen=True):
+    id: Id
+    tokens: Tokens
+
+
+class Saved(Record, frozen=True):
+    id: Id
+    positions: Count
+    size: Count
+
+
+class Loaded(Record, frozen=True):
+    id: Id
+    positions: Count
+
+
+class Forgotten(Record, frozen=True):
+    id: Id
+
+
+class Measured(Record, frozen=True):
+    """Seconds of one forward for each number of rows."""
+
+    id: Id
+    rows: tuple[Count, ...]
+    seconds: tuple[Seconds, ...]
+
+
+class Statistics(Record, frozen=True):
+    """Since the worker is ready, and now."""
+
+    id: Id
+    forwards: Count
+    rows: Count  # forwarded
+    generated: Count
+    running: Count  # requests
+    waiting: Count  # requests
+    positions: Count  # cached
+    context: Count
+    memory: Memory
+
+
+class Pong(Record, frozen=True):
+    id: Id
+
+
+Request: TypeAlias = (
+    Hello | Generate | Cancel | Encode | Save | Load | Forget | Measure | Survey | Ping | Shutdown
+)  # fmt: skip
+Event: TypeAlias = (
+    Loading | Ready | Started | Prefilled | Text | Finished | Failed | Encoded | Saved | Loaded | Forgotten | Measured
+    | Statistics | Pong
+)  # fmt: skip
+
+encode = msgspec.msgpack.Encoder().encode
+
+
+def decode_request(frame: bytes) -> Request:
+    """What a front says. Raises LinkError."""
+    return _decode(_requests(), frame)
+
+
+def decode_event(frame: bytes) -> Event:
+    """What a worker says. Raises LinkError."""
+    return _decode(_events(), frame)
+
+
+def failed(id: int, error: AccelError) -> Failed:
+    """An error as it travels: its nearest class of errors.py, and its words."""
+    kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
+    return Failed(id, kind.__name__, plain(error.what)[:_MOST_WORDS], plain(error.do)[:_MOST_WORDS])
+
+
+def plain(text: str) -> str:
+    """A text that can travel: what is no character becomes a question mark."""
+    return text.encode(errors="replace").decode()
+
+
+def error_of(message: Failed) -> AccelError:
+    """The error back."""
+    return KINDS[message.kind](message.what, message.do)
+
+
+@cache
+def _requests() -> "msgspec.msgpack.Decoder[Request]":
+    return msgspec.msgpack.Decoder(Request)
+
+
+@cache
+def _events() -> "msgspec.msgpack.Decoder[Event]":
+    return msgspec.msgpack.Decoder(Event)
+
+
+def _decode(decoder: "msgspec.msgpack.Decoder[Any]", frame: bytes) -> Any:
+    try:
+        return decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AccelError) as error:
+        raise LinkError(f"a message that is none of ours: {error}", "use the same version at both ends") from error
