@@ -19,7 +19,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _C1 = 0xBF58476D1CE4E5B9
 _C2 = 0x94D049BB133111EB
 _GOLDEN_64, _C1_64, _C2_64 = np.uint64(_GOLDEN), np.uint64(_C1), np.uint64(_C2)
-_S12, _S27, _S30, _S31, _ONE = (np.uint64(n) for n in (12, 27, 30, 31, 1))
+_S12, _S27, _S30, _S31 = (np.uint64(n) for n in (12, 27, 30, 31))
 
 
 def _mix(z: int) -> int:
@@ -35,10 +35,10 @@ def seed_key(seed: int) -> int:
 
 def noise_bits(key: int, position: int, tokens: np.ndarray) -> np.ndarray:
     """The upper 52 bits of the hash: uint64 of the shape of `tokens`. `key` is seed_key(seed)."""
+    start = _mix((key + position * _GOLDEN) & _MASK)
     z = tokens.astype(np.uint64)  # ours to overwrite
-    z += _ONE
     z *= _GOLDEN_64
-    z += np.uint64(_mix((key + position * _GOLDEN) & _MASK))
+    z += np.uint64((start + _GOLDEN) & _MASK)
     z ^= z >> _S30
     z *= _C1_64
     z ^= z >> _S27

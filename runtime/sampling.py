@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .grammar import Grammar
 
 _LOWEST = np.finfo(np.float32).min  # of what is not -inf
+_SMALL = 16_384  # a vocabulary that is quicker compared whole
 _BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0, 100),
     "top_p": (0, 1),
@@ -182,22 +183,29 @@ class Sampler:
             n = min(n, int(mass.searchsorted(law.top_p * (total or mass[-1]))) + 1)
         if law.min_p > 0:
             n = min(n, int((-x).searchsorted(-(x[0] + math.log(law.min_p)), "right")))
+        if n == 1:
+            return tokens[:1], x[:1]
         order = tokens[:n].argsort()
         return tokens[order], x[order]
 
     def _enough(self, row: np.ndarray, tokens: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """As many of the greatest as top-p and min-p can keep, and the mass of all, where no top-k bounds them."""
-        law = self.law
-        total = float(np.exp(row - row[tokens[0]]).sum(dtype=np.float64)) if law.top_p < 1 else 0.0
-        while len(x) < self._size and x[-1] > -np.inf:
-            if law.top_p < 1 and np.exp(x - x[0]).sum() >= law.top_p * total:
-                break
-            if law.min_p > 0 and x[-1] < x[0] + math.log(law.min_p):
-                break
-            more = Largest(self._size, min(8 * len(x), self._size))(row)
-            if len(more[0]) == len(tokens):
-                break
-            tokens, x = more
+        law, total = self.law, 0.0
+        bound = x[0] + math.log(law.min_p) if law.min_p > 0 else -np.inf
+        if law.top_p < 1:
+            depth = row[tokens[0]] - row
+            mass = np.exp(-depth)
+            total = float(mass.sum(dtype=np.float64))
+            if np.exp(x - x[0]).sum() >= law.top_p * total:
+                return tokens, x, total
+            steps = np.minimum(depth * 8, 1023).astype(np.intp)  # eighths of a nat below the greatest
+            reached = np.bincount(steps, mass).cumsum().searchsorted(law.top_p * total)
+            bound = max(bound, x[0] - (reached + 2) / 8) if reached < 1000 else bound
+        if x[-1] >= bound and len(x) < self._size:
+            tokens = (row >= max(bound, _LOWEST)).nonzero()[0]
+            x = row[tokens].astype(np.float64)
+            order = (-x).argsort(kind="stable")
+            tokens, x = tokens[order], x[order]
         return tokens, x, total
 
     def _uncut(self, row: np.ndarray, position: int) -> int:
@@ -270,22 +278,27 @@ class Largest:
         columns, maxima = self._columns, self._maxima
         grid = row[: self._grid].reshape(self._rows, columns)
         np.maximum.reduce(grid, axis=0, out=maxima[:columns])
-        maxima[columns:] = row[self._grid :]
+        if len(maxima) > columns:
+            maxima[columns:] = row[self._grid :]
         if not math.isfinite(maxima[maxima.argmax()]):
             raise _no_numbers()
-        k = min(self.k, len(maxima))
-        bound = max(np.partition(maxima, len(maxima) - k)[len(maxima) - k], _LOWEST)
-        places = (maxima >= bound).nonzero()[0]
-        split = int(places.searchsorted(columns))
-        inside = grid.take(places[:split], axis=1)
-        lines, hits = (inside >= bound).nonzero()
-        tokens = places[hits]
-        tokens += lines * columns
-        if split < len(places):
-            tokens = np.concatenate((tokens, places[split:] + (self._grid - columns)))
+        place = max(len(maxima) - self.k, 0)
+        bound = max(np.partition(maxima, place)[place], _LOWEST)
+        if len(row) < _SMALL:
+            tokens = (row >= bound).nonzero()[0]
+        else:
+            tokens = self._reaching(grid, bound)
         x = row[tokens].astype(np.float64)
         order = (-x).argsort(kind="stable")[: self.k]
         return tokens[order], x[order]
+
+    def _reaching(self, grid: np.ndarray, bound: np.float32) -> np.ndarray:
+        """Tokens whose logits reach the bound, ascending."""
+        columns = self._columns
+        places = (self._maxima >= bound).nonzero()[0]
+        split = int(places.searchsorted(columns))
+        lines, hits = (grid.take(places[:split], axis=1) >= bound).nonzero()
+        return np.concatenate((places[hits] + lines * columns, places[split:] + (self._grid - columns)))
 
 
 def _no_numbers() -> EngineError:
