@@ -8,7 +8,7 @@ from ...units import Bytes
 from . import llama_api as api
 from .base import EngineOptions
 
-_BUFFER = re.compile(r"(\S+) (compute|output) buffer size = +([\d.]+) MiB")
+_BUFFER = re.compile(r"(\S+) +(compute|output) buffer size = +([\d.]+) MiB")
 _CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): +size = +([\d.]+) MiB")
 
 

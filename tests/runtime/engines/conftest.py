@@ -1,0 +1,100 @@
+"""Engines that a contract can be held against, and a small model with random weights."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from accel.runtime.engines import open_engine
+from accel.runtime.engines.base import Engine, EngineOptions
+from accel.runtime.engines.fake import FakeOptions
+
+STORIES = Path(__file__).parents[4] / "shared/assets/models/stories260K.gguf"
+ROOM = {"context": 512, "sequences": 5, "branches": 8, "batch": 64, "outputs": 48}
+
+
+@pytest.fixture(scope="session")
+def stories() -> Path:
+    if not STORIES.is_file():
+        pytest.skip(f"{STORIES} is not here")
+    return STORIES
+
+
+@pytest.fixture(scope="session")
+def moe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_moe(tmp_path_factory.mktemp("models") / "moe.gguf")
+
+
+@pytest.fixture(scope="session", params=["fake", "stories", "moe"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Every engine that is here, with taps; empty it after use."""
+    if request.param == "fake":
+        opened = open_engine("fake", FakeOptions(**ROOM))
+    else:
+        path = str(request.getfixturevalue(request.param))
+        opened = open_engine(
+            "llamacpp", EngineOptions(path, ubatch=64, kv_type="f32", flash_attention=False, taps=True, **ROOM)
+        )
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def empty(engine: Engine) -> Engine:
+    for seq in range(engine.can.sequences):
+        engine.truncate(seq, 0)
+    return engine
+
+
+@pytest.fixture(scope="session")
+def open_stories(stories: Path) -> Callable[..., Engine]:
+    return lambda **options: open_engine("llamacpp", EngineOptions(str(stories), **{**ROOM, "ubatch": 64, **options}))
+
+
+def write_moe(path: Path, architecture: str = "qwen3moe", layers: int = 3, width: int = 64) -> Path:
+    """A Mixture-of-Experts of random weights: 8 experts, 2 used, bytes for a vocabulary."""
+    random = np.random.default_rng(7)
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *"etaoinshr"]
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_block_count(layers)
+    writer.add_context_length(512)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(width)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_key_length(32)
+    writer.add_value_length(32)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_expert_count(8)
+    writer.add_expert_used_count(2)
+    writer.add_expert_feed_forward_length(width)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0] * len(tokens))
+    writer.add_token_types([2, 3, 3, *[6] * 256, *[1] * 10])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+
+    def add(name: str, *shape: int) -> None:
+        values = random.standard_normal(shape, np.float32) / np.float32(shape[-1] ** 0.5)
+        writer.add_tensor(name + ".weight", values if len(shape) > 1 else np.ones(shape, np.float32))
+
+    add("token_embd", len(tokens), width)
+    add("output_norm", width)
+    add("output", len(tokens), width)
+    for layer in range(layers):
+        for name, *shape in (
+            ("attn_norm", width), ("attn_q", 64, width), ("attn_k", 32, width), ("attn_v", 32, width),
+            ("attn_output", width, 64), ("attn_q_norm", 32), ("attn_k_norm", 32), ("ffn_norm", width),
+            ("ffn_gate_inp", 8, width), ("ffn_gate_exps", 8, width, width), ("ffn_up_exps", 8, width, width),
+            ("ffn_down_exps", 8, width, width),
+        ):  # fmt: skip
+            add(f"blk.{layer}.{name}", *shape)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
