@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from ..errors import AccelError, DiskFull, SettingError, UsageError, status
 
 MODEL_HELP = "a GGUF file, hf:owner/repo[:file], or nothing for the demo model"
-PLANNED = ("context", "memory", "kv_type", "threads")  # settings that decide a plan
+PLANNED = ("context", "memory", "kv_type", "approximate", "threads")  # settings that decide a plan
 WORDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop", "system")
 METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "stop": "TEXT", "system": "TEXT"}
 INTERRUPTED, READER_GONE = 130, 141  # as shells count SIGINT and SIGPIPE

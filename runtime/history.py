@@ -46,6 +46,9 @@ class Conversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def add(self, *messages: Message) -> "Conversation":
         return msgspec.structs.replace(self, messages=self.messages + messages)
 
+    def with_system(self, text: str) -> "Conversation":
+        return msgspec.structs.replace(self, system=text)
+
     def until(self, count: int) -> "Conversation":
         """The first `count` messages alone."""
         return msgspec.structs.replace(self, messages=self.messages[:count], forgotten=min(self.forgotten, count))
@@ -60,21 +63,6 @@ class Conversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self
         plain = tuple(msgspec.structs.replace(message, tokens=()) for message in self.messages)
         return msgspec.structs.replace(self, model=fingerprint, messages=plain, forgotten=0)
-
-
-def turns_to_forget(sizes: list[int], excess: int) -> int:
-    """How many of the oldest messages must go so that at least `excess` tokens are free.
-
-    `sizes`: tokens of every message, oldest first, user and assistant in turn, the last one the question that waits
-    for its answer; that one always stays, and messages go in whole turns (a question with its answer). -1 where even
-    all turns are too few.
-    """
-    freed = 0
-    for count in range(0, len(sizes), 2):
-        if freed >= excess:
-            return count
-        freed += sum(sizes[count : count + 2])
-    return -1
 
 
 class History:

@@ -102,8 +102,9 @@ class Settings:
     context: int | None = _row(None, _whole(1), "tokens of context", "as many as are sensible and fit")
     memory: Bytes | None = _row(None, SIZE, "most memory that may be used", "what the machine has free")  # noqa: RUF009
     kv_type: str | None = _row(
-        None, _one_of("f16", "q8_0", "q4_0", "f32"), "format of the KV cache", "f16, or a smaller one where that fits"
+        None, _one_of("f16", "q8_0", "q4_0", "f32"), "format of the KV cache", "f16, which keeps the text exact"
     )
+    approximate: bool = _row(False, SWITCH, "allow what changes the text where nothing else fits: a smaller KV format")
     threads: int | None = _row(None, _whole(1, 1024), "threads that compute", "the fastest number, as measured")
     temperature: float = _row(0.8, _number(0, 100), "how freely the next token is drawn; 0 always takes the likeliest")
     top_k: int = _row(40, _whole(0), "draw among this many likeliest tokens; 0 for all")

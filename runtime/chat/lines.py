@@ -2,12 +2,18 @@
 
 import sys
 from pathlib import Path
+from typing import Protocol
 
 from ...devices.files import write_atomic
 from ...errors import AccelError
 
 MOST = 1000  # lines remembered
 PROMPT = "> "
+
+
+class Lines(Protocol):
+    def next(self) -> str | None: ...
+    def close(self) -> None: ...
 
 
 class TypedLines:

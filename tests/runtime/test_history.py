@@ -1,13 +1,11 @@
-"""Conversations on disk: whole or set aside, never half; and which turns go when the context is full."""
+"""Conversations on disk: whole or set aside, never half."""
 
 import os
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from accel.errors import StateError, UsageError
-from accel.runtime.history import KEPT, Conversation, History, Message, turns_to_forget
+from accel.runtime.history import KEPT, Conversation, History, Message
 
 TALK = Conversation(model="m", system="Be brief.").add(
     Message("user", "Hallo, Welt! \N{SNOWMAN}"), Message("assistant", "Ja.", (1, 2, 3))
@@ -115,14 +113,3 @@ def test_another_model_gets_the_words_without_the_tokens():
     assert [message.content for message in other.messages] == [message.content for message in TALK.messages]
     assert not any(message.tokens for message in other.messages)
     assert TALK.of_model("m") is TALK
-
-
-@given(st.lists(st.integers(0, 50), min_size=1, max_size=15).filter(lambda sizes: len(sizes) % 2), st.integers(-5, 300))
-def test_the_fewest_whole_turns_go_and_the_question_stays(sizes, excess):
-    count = turns_to_forget(sizes, excess)
-    if count < 0:
-        assert sum(sizes[:-1]) < excess
-    else:
-        assert count % 2 == 0 and count < len(sizes)
-        assert sum(sizes[:count]) >= excess
-        assert count == 0 or sum(sizes[: count - 2]) < excess
