@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _BUFFER = Bytes.from_mib(256)  # several times a desktop processor's last cache
-_LEAST = Bytes.from_mib(16)  # below this only caches would be measured
+_LEAST = Bytes.from_mib(128)  # below this caches would be measured
 _BLOCK = 1 << 20
 _SECONDS, _WINDOW = 0.6, 0.01  # all windows together, and one; the best one is what memory can do
 _EACH = 16  # up to so many threads every count is measured, beyond it every sixteenth part

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import accel.devices.bandwidth as bandwidth
 import accel.devices.disk_speed as disk_speed
 from accel.devices.bandwidth import read_rates
+from accel.devices.machine import Memory
 from accel.devices.measure import measured
 from accel.devices.probe import probe
 from accel.units import Bytes
@@ -25,6 +26,7 @@ def brief(monkeypatch) -> None:
     monkeypatch.setattr(bandwidth, "_SECONDS", 0.01)
     monkeypatch.setattr(bandwidth, "_WINDOW", 0.001)
     monkeypatch.setattr(bandwidth, "_BUFFER", Bytes.from_mib(16))
+    monkeypatch.setattr(bandwidth, "_LEAST", Bytes.from_mib(16))
     monkeypatch.setattr(disk_speed, "_FILE", Bytes.from_mib(4))
 
 
@@ -85,9 +87,10 @@ FULL = """
 import resource
 from pathlib import Path
 import accel.devices.bandwidth as bandwidth
+from accel.devices.machine import Memory
 from accel.devices.measure import measured
 from accel.devices.probe import probe
-bandwidth._SECONDS, bandwidth._BUFFER = 0.01, 16 << 20
+bandwidth._SECONDS, bandwidth._BUFFER, bandwidth._LEAST = 0.01, 1 << 24, 1 << 24
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 machine = measured(probe(), Path("."))
 print(len(machine.processor.bandwidth) > 0, {disk.read for disk in machine.disks})
@@ -125,11 +128,25 @@ def test_a_file_system_without_direct_reads_is_measured_through_the_cache(tmp_pa
     assert not speed.direct and speed.read > 0 and list(tmp_path.iterdir()) == []
 
 
-def test_with_hardly_any_memory_free_nothing_is_measured() -> None:
+def test_with_hardly_any_memory_free_nothing_is_measured_or_kept(tmp_path: Path) -> None:
     assert read_rates(2, Bytes.from_mib(1)) == ()
+    machine = probe()
+    tight = replace(machine, memory=Memory(machine.memory.total, Bytes.from_mib(40)))
+    assert measured(tight, tmp_path).processor.bandwidth == () and list(tmp_path.iterdir()) == []
 
 
 @given(st.integers(1, 40))
 @settings(max_examples=5, deadline=None)
 def test_there_is_a_rate_for_every_number_of_threads(threads: int) -> None:
     assert len(read_rates(threads, Bytes.from_mib(64))) == threads
+
+
+def test_a_platform_with_none_of_the_calls_is_probed_and_measured_all_the_same(tmp_path: Path, monkeypatch) -> None:
+    for name in ("O_DIRECT", "preadv", "posix_fadvise", "O_CLOEXEC", "sched_getaffinity"):
+        monkeypatch.delattr(os, name, raising=False)
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: None)
+    machine = probe(tmp_path)
+    assert not machine.can_move_pages and not machine.can_read_directly
+    known = measured(machine, tmp_path)
+    assert known.processor.bandwidth and not any(disk.direct for disk in known.disks)
+    assert any(disk.read for disk in known.disks)

@@ -111,6 +111,7 @@ def home(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.setenv("ACCEL_HOME", str(tmp_path))
     monkeypatch.setattr(bandwidth, "_SECONDS", 0.01)
     monkeypatch.setattr(bandwidth, "_BUFFER", Bytes.from_mib(16))
+    monkeypatch.setattr(bandwidth, "_LEAST", Bytes.from_mib(16))
     monkeypatch.setattr(disk_speed, "_FILE", Bytes.from_mib(4))
     return tmp_path
 
