@@ -1,9 +1,9 @@
 """A Hugging Face checkpoint folder, read as hostile: its JSON files, and where every tensor's values lie."""
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,9 +13,10 @@ import numpy as np
 from ..errors import ConvertError
 from ..units import Bytes
 
-MOST_JSON = 256 * 2**20  # the largest published tokenizer.json files have some 35 MB
+MOST_CONFIG = 4 * 2**20  # of a JSON file
+MOST_LIST = 64 * 2**20  # of one that lists tensors or tokens: the largest published ones have some 35 MB
 MOST_NUMBER = 2**24  # of widths, layers, heads: above it a configuration is hostile
-_MOST_HEADER = 100_000_000  # as the format's own library limits it
+_MOST_HEADER = 32 * 2**20
 _AGAIN = "download the checkpoint again"
 _STORED = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 
@@ -90,11 +91,11 @@ class Config:
         return Config(self.path, self.get(key, dict, {}))
 
 
-def read_text(path: Path) -> str:
-    """A small text file. Raises ConvertError where it is absent, unreadable or larger than MOST_JSON."""
+def read_text(path: Path, most: int = MOST_CONFIG) -> str:
+    """A text file. Raises ConvertError where it is absent, unreadable or larger than `most` bytes."""
     try:
-        if path.stat().st_size > MOST_JSON:
-            raise ConvertError(f"{path} is larger than {Bytes(MOST_JSON)}", _AGAIN)
+        if path.stat().st_size > most:
+            raise ConvertError(f"{path} is larger than {Bytes(most)}", _AGAIN)
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConvertError(f"{path} is missing", "give the folder of a whole Hugging Face checkpoint") from error
@@ -102,9 +103,9 @@ def read_text(path: Path) -> str:
         raise ConvertError(f"{path} cannot be read: {error}", "check its permissions, or " + _AGAIN) from error
 
 
-def read_json(path: Path, kind: type[T]) -> T:
+def read_json(path: Path, kind: type[T], most: int = MOST_CONFIG) -> T:
     """A JSON file of a known form. Raises ConvertError."""
-    return parse_json(path, read_text(path), kind)
+    return parse_json(path, read_text(path, most), kind)
 
 
 def parse_json(path: Path, text: str | msgspec.Raw, kind: type[T]) -> T:
@@ -115,11 +116,12 @@ def parse_json(path: Path, text: str | msgspec.Raw, kind: type[T]) -> T:
 
 
 def read_config(path: Path) -> Config:
+    """An object of a JSON file. Raises ConvertError."""
     return Config(path, read_json(path, dict[str, Any]))
 
 
 def read_optional(path: Path) -> Config:
-    """An object of a JSON file that need not be there."""
+    """The same of a file that need not be there."""
     return read_config(path) if path.exists() else Config(path, {})
 
 
@@ -133,11 +135,15 @@ def read_tensors(folder: Path) -> dict[str, Stored]:
     return tensors
 
 
+class _Index(msgspec.Struct):
+    weight_map: dict[str, str]
+
+
 def _files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        names = set(read_config(index).get("weight_map", dict).values())
-        strange = [name for name in names if not isinstance(name, str) or name != Path(name).name or not name]
+        names = set(read_json(index, _Index, MOST_LIST).weight_map.values())
+        strange = [name for name in names if not name or name != Path(name).name]
         if strange or not names:
             raise ConvertError(f"{index} names files outside its folder, or none", _AGAIN)
         missing = sorted(name for name in names if not (folder / name).is_file())
@@ -158,23 +164,22 @@ def _read_header(path: Path) -> list[Stored]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="numpy"):  # judges lengths, offsets, overlaps and the file's size
-            pass
+        size = path.stat().st_size
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, _MOST_HEADER)))
+            if int.from_bytes(file.read(8), "little") > _MOST_HEADER:
+                raise ConvertError(f"{path} claims a header of more than {Bytes(_MOST_HEADER)}", _AGAIN)
+        with safe_open(path, framework="numpy") as file:  # judges lengths, offsets and the file's size
+            found = [(name, file.get_slice(name)) for name in file.offset_keys()]
+            found = [(name, each.get_dtype(), tuple(each.get_shape())) for name, each in found]
     except (SafetensorError, OSError, ValueError) as error:
         raise ConvertError(f"{path} is no sound safetensors file: {error}", _AGAIN) from error
-    header.pop("__metadata__", None)
-    return [_stored(path, 8 + length, name, about) for name, about in header.items()]
-
-
-def _stored(path: Path, data: int, name: str, about: dict[str, Any]) -> Stored:
-    if about["dtype"] not in _STORED:
-        raise ConvertError(
-            f"{path} holds '{name[:80]}' as {about['dtype']}", f"get the checkpoint in one of {', '.join(_STORED)}"
-        )
-    shape = tuple(about["shape"])
-    if not shape or not math.prod(shape):
-        raise ConvertError(f"{path} holds '{name[:80]}' of shape {shape}", _AGAIN)
-    return Stored(name, shape, about["dtype"], path, data + about["data_offsets"][0])
+    for name, type, shape in found:
+        if type not in _STORED:
+            do = f"get the checkpoint in one of {', '.join(_STORED)}"
+            raise ConvertError(f"{path} holds '{name[:80]}' as {type}", do)
+        if not shape or not math.prod(shape):
+            raise ConvertError(f"{path} holds '{name[:80]}' of shape {shape}", _AGAIN)
+    # There are no holes in a sound file: each tensor starts where the one before it ends, and the last with the file.
+    sizes = [math.prod(shape) * _STORED[type].itemsize for _, type, shape in found]
+    starts = accumulate(sizes, initial=size - sum(sizes))
+    return [Stored(name, shape, type, path, start) for (name, type, shape), start in zip(found, starts, strict=False)]

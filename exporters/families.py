@@ -6,23 +6,29 @@ the tensors and keys that llama.cpp's graph of that architecture reads.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ConvertError
 from .checkpoint import Config
 from .gguf_file import Value
 
 
+class Tensor(NamedTuple):
+    """A tensor as the checkpoint has it: its name without `.weight`, and its dimensions by name."""
+
+    name: str
+    shape: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Names on the left are GGUF's, those on the right the checkpoint's; `.weight` is left out of both."""
+    """Names on the left are GGUF's, without `.weight`."""
 
     architecture: str
-    counts: Mapping[str, str]  # keys whose value is a whole number
-    whole: Mapping[str, str]  # tensors outside the layers
-    layer: Mapping[str, str]  # tensors of one layer
-    experts: Mapping[str, str] = field(default_factory=dict)  # tensors of one expert, stacked in a GGUF
-    expert_count: str = ""
+    counts: Mapping[str, str]  # keys that tell whole numbers, by the checkpoint's
+    whole: Mapping[str, Tensor]  # outside the layers
+    layer: Mapping[str, Tensor]
+    experts: Mapping[str, Tensor] = field(default_factory=dict)  # of one expert; a GGUF has them stacked
     taken_for_granted: Mapping[str, Any] = field(default_factory=dict)  # what the graph does, and no key can change
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of the checkpoint's configuration
 
@@ -36,16 +42,28 @@ _COUNTS = {
     "attention.head_count_kv": "num_key_value_heads",
     "vocab_size": "vocab_size",
 }
-_WHOLE = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
-_ATTENTION = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
+_WHOLE = {
+    "token_embd": Tensor("model.embed_tokens", ("vocabulary", "width")),
+    "output_norm": Tensor("model.norm", ("width",)),
+    "output": Tensor("lm_head", ("vocabulary", "width")),
 }
-_HEAD_NORMS = {"attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"}
+_ATTENTION = {
+    "attn_norm": Tensor("input_layernorm", ("width",)),
+    "attn_q": Tensor("self_attn.q_proj", ("queries", "width")),
+    "attn_k": Tensor("self_attn.k_proj", ("keys", "width")),
+    "attn_v": Tensor("self_attn.v_proj", ("keys", "width")),
+    "attn_output": Tensor("self_attn.o_proj", ("width", "queries")),
+    "ffn_norm": Tensor("post_attention_layernorm", ("width",)),
+}
+_HEAD_NORMS = {
+    "attn_q_norm": Tensor("self_attn.q_norm", ("head",)),
+    "attn_k_norm": Tensor("self_attn.k_norm", ("head",)),
+}
+_GATED = {
+    "ffn_gate": Tensor("mlp.gate_proj", ("inner", "width")),
+    "ffn_up": Tensor("mlp.up_proj", ("inner", "width")),
+    "ffn_down": Tensor("mlp.down_proj", ("width", "inner")),
+}
 _QWEN3 = {"hidden_act": "silu", "attention_bias": False, "use_sliding_window": False}
 
 FAMILIES: dict[str, Family] = {  # by the `model_type` of config.json
@@ -53,9 +71,7 @@ FAMILIES: dict[str, Family] = {  # by the `model_type` of config.json
         architecture="qwen3",
         counts=_COUNTS,
         whole=_WHOLE,
-        layer=_ATTENTION
-        | _HEAD_NORMS
-        | {"ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"},
+        layer=_ATTENTION | _HEAD_NORMS | _GATED,
         taken_for_granted=_QWEN3,
         defaults={"head_dim": 128, "rope_theta": 10000.0},
     ),
@@ -68,15 +84,14 @@ FAMILIES: dict[str, Family] = {  # by the `model_type` of config.json
             "expert_feed_forward_length": "moe_intermediate_size",
         },
         whole=_WHOLE,
-        layer=_ATTENTION | _HEAD_NORMS | {"ffn_gate_inp": "mlp.gate"},
+        layer=_ATTENTION | _HEAD_NORMS | {"ffn_gate_inp": Tensor("mlp.gate", ("experts", "width"))},
         experts={
-            "ffn_gate_exps": "mlp.experts.{}.gate_proj",
-            "ffn_up_exps": "mlp.experts.{}.up_proj",
-            "ffn_down_exps": "mlp.experts.{}.down_proj",
+            "ffn_gate_exps": Tensor("mlp.experts.{}.gate_proj", ("expert", "width")),
+            "ffn_up_exps": Tensor("mlp.experts.{}.up_proj", ("expert", "width")),
+            "ffn_down_exps": Tensor("mlp.experts.{}.down_proj", ("width", "expert")),
         },
-        expert_count="num_experts",
         taken_for_granted=_QWEN3 | {"norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": []},
-        defaults={"rope_theta": 10000.0, "norm_topk_prob": False, "mlp_only_layers": [], "decoder_sparse_step": 1},
+        defaults={"rope_theta": 10000.0, "norm_topk_prob": False},
     ),
 }
 
@@ -104,12 +119,33 @@ def family_of(config: Config) -> Family:
 
 def metadata(family: Family, config: Config) -> dict[str, Value]:
     """The keys of a GGUF that tell the model's shape, without the architecture before them. Raises ConvertError."""
-    heads = config.count("num_attention_heads")
-    head = config.count("head_dim", family.defaults.get("head_dim") or config.count("hidden_size") // heads or None)
     keys: dict[str, Value] = {name: config.count(key) for name, key in family.counts.items()}
+    heads, kv_heads = config.count("num_attention_heads"), config.count("num_key_value_heads")
+    head = config.count("head_dim", family.defaults.get("head_dim") or config.count("hidden_size") // heads or None)
+    if heads % kv_heads or head % 2:
+        raise ConvertError(f"{config.path} has {heads} heads of {head} over {kv_heads} KV heads", "this cannot be")
     keys |= {"attention.key_length": head, "attention.value_length": head}
     keys["attention.layer_norm_rms_epsilon"] = config.positive("rms_norm_eps", 1e-6)
     return keys | _rope(config, config.positive("rope_theta", family.defaults.get("rope_theta")))
+
+
+def dimensions(keys: Mapping[str, Value]) -> dict[str, int]:
+    """What the names in a Tensor's shape stand for."""
+
+    def count(key: str) -> int:
+        return int(keys.get(key, 0))
+
+    head = count("attention.key_length")
+    return {
+        "vocabulary": count("vocab_size"),
+        "width": count("embedding_length"),
+        "head": head,
+        "queries": count("attention.head_count") * head,
+        "keys": count("attention.head_count_kv") * head,
+        "inner": count("feed_forward_length"),
+        "experts": count("expert_count"),
+        "expert": count("expert_feed_forward_length"),
+    }
 
 
 def _rope(config: Config, theta: float) -> dict[str, Value]:

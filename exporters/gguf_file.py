@@ -35,6 +35,15 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """A tensor whose rows do not divide into the blocks of the type that was asked for."""
+
+    tensor: str
+    wanted: str
+    got: str
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """What stands in the file before its tensors."""
 

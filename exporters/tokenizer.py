@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import ConvertError
-from .checkpoint import Config, parse_json, read_json, read_optional, read_text
+from .checkpoint import MOST_LIST, Config, parse_json, read_json, read_optional, read_text
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5  # token types, as ggml numbers them
-MOST_TOKENS = 2**22
+MOST_TOKENS = 2**20
 _AGAIN = "download the checkpoint again"
 _REFUSED = "this tokenizer cannot be converted"
 
@@ -77,20 +77,49 @@ class _Bpe(msgspec.Struct):
     ignore_merges: bool = False
 
 
+class _Splitter(msgspec.Struct):
+    """A pre-tokenizer; which fields mean something follows from its type."""
+
+    type: str
+    pretokenizers: list["_Splitter"] = []
+    pattern: dict[str, str] = {}
+    behavior: str = ""
+    invert: bool = False
+    add_prefix_space: bool = True
+    use_regex: bool = True
+    individual_digits: bool = False
+
+
+class _Slot(msgspec.Struct):
+    id: str
+
+
+class _Processor(msgspec.Struct):
+    """A post-processor."""
+
+    type: str
+    processors: list["_Processor"] = []
+    single: list[dict[str, _Slot]] = []
+
+
 class _File(msgspec.Struct):
     """tokenizer.json."""
 
     model: msgspec.Raw
     added_tokens: list[_Added] = []
-    normalizer: dict[str, Any] | None = None
-    pre_tokenizer: dict[str, Any] | None = None
-    post_processor: dict[str, Any] | None = None
+    normalizer: _Kind | None = None
+    pre_tokenizer: _Splitter | None = None
+    post_processor: _Processor | None = None
 
 
 def read_vocabulary(folder: Path, size: int, config: Config) -> Vocabulary:
-    """The tokenizer of the checkpoint in `folder`, padded to `size` tokens. Raises ConvertError."""
+    """The tokenizer of the checkpoint in `folder`, padded to `size` tokens. Raises ConvertError.
+
+    Text that is not in Unicode's form NFC becomes other tokens than with a tokenizer that brings it there: a GGUF
+    cannot ask for that.
+    """
     path = folder / "tokenizer.json"
-    file = read_json(path, _File)
+    file = read_json(path, _File, MOST_LIST)
     kind = parse_json(path, file.model, _Kind).type
     if kind != "BPE":
         raise ConvertError(f"{path} is a tokenizer of the kind '{kind[:40]}'", "only byte-level BPE is converted here")
@@ -99,12 +128,12 @@ def read_vocabulary(folder: Path, size: int, config: Config) -> Vocabulary:
     about = read_optional(folder / "tokenizer_config.json")
     tokens, types = _tokens(path, bpe, file.added_tokens, size)
     ids = _special_ids(path, {text: number for number, text in enumerate(tokens)}, about, config, folder)
-    add_bos, add_eos = _adds(file.post_processor, about, {name: tokens[number] for name, number in ids.items()})
+    add_bos, add_eos = _adds(path, file, about, {name: tokens[number] for name, number in ids.items()})
     return Vocabulary(
         tokens,
         types,
         [_merge(path, pair) for pair in bpe.merges],
-        rules(path, file.pre_tokenizer, bpe.ignore_merges),
+        _rules(path, file.pre_tokenizer, bpe.ignore_merges),
         ids,
         add_bos,
         add_eos,
@@ -112,33 +141,31 @@ def read_vocabulary(folder: Path, size: int, config: Config) -> Vocabulary:
     )
 
 
-def rules(path: Path, pre_tokenizer: dict[str, Any] | None, ignore_merges: bool) -> str:
-    """llama.cpp's name for the rules that tokenizer.json spells out. Raises ConvertError for unknown ones."""
-    parts = [pre_tokenizer or {}]
-    if parts[0].get("type") == "Sequence":
-        parts = parts[0].get("pretokenizers") or [{}]
+def _rules(path: Path, splitter: _Splitter | None, ignore_merges: bool) -> str:
+    parts = [splitter] if splitter else []
+    if splitter and splitter.type == "Sequence":
+        parts = splitter.pretokenizers
     found = Rules(tuple(step for part in parts for step in _steps(part)), ignore_merges)
     if found not in _KNOWN:
-        raise ConvertError(f"{path} splits words by rules that the engine lacks: {pre_tokenizer!r:.600}", _REFUSED)
+        raise ConvertError(f"{path} splits text by rules that the engine lacks: {found!r:.900}", _REFUSED)
     return _KNOWN[found]
 
 
-def _steps(part: dict[str, Any]) -> list[str]:
+def _steps(part: _Splitter) -> list[str]:
     """One part of a pre-tokenizer as steps; what is not understood becomes a step that nothing knows."""
-    kind, pattern = part.get("type"), part.get("pattern")
-    if kind == "ByteLevel" and not part.get("add_prefix_space", True):
-        return [_GPT2] if part.get("use_regex", True) else []
-    if kind == "Digits" and part.get("individual_digits"):
+    if part.type == "ByteLevel" and not part.add_prefix_space:
+        return [_GPT2] if part.use_regex else []
+    if part.type == "Digits" and part.individual_digits:
         return ["digits"]
-    if kind == "Split" and isinstance(pattern, dict) and part.get("behavior") == "Isolated" and not part.get("invert"):
-        return [str(pattern.get("Regex"))]
+    if part.type == "Split" and part.behavior == "Isolated" and not part.invert and "Regex" in part.pattern:
+        return [part.pattern["Regex"]]
     return [f"unknown: {part!r}"]
 
 
 def _check(path: Path, file: _File, bpe: _Bpe) -> None:
-    if file.normalizer not in (None, {"type": "NFC"}):  # NFC leaves nearly every text as it is
-        raise ConvertError(f"{path} rewrites text by {file.normalizer!r:.200} before it splits it", _REFUSED)
-    if bpe.dropout or bpe.continuing_subword_prefix or bpe.end_of_word_suffix or bpe.byte_fallback:
+    if file.normalizer and file.normalizer.type != "NFC":
+        raise ConvertError(f"{path} rewrites text by '{file.normalizer.type[:40]}' before it splits it", _REFUSED)
+    if bpe.dropout or bpe.continuing_subword_prefix or bpe.end_of_word_suffix or bpe.byte_fallback or not bpe.merges:
         raise ConvertError(f"{path} is no byte-level BPE", _REFUSED)
     for token in file.added_tokens:
         if token.lstrip or token.rstrip or token.single_word:
@@ -157,8 +184,8 @@ def _tokens(path: Path, bpe: _Bpe, added: list[_Added], size: int) -> tuple[list
     if not texts or min(texts) < 0 or max(texts) >= size or size > MOST_TOKENS:
         raise ConvertError(f"{path} holds ids outside the {size} of config.json", _AGAIN)
     tokens = [texts.get(number, f"[PAD{number}]") for number in range(size)]
-    if len(set(tokens)) != size:
-        raise ConvertError(f"{path} holds a token twice", _AGAIN)
+    if len(set(tokens)) != size or any("\0" in text for text in texts.values()):
+        raise ConvertError(f"{path} holds a token twice, or one that ends early", _AGAIN)
     return tokens, [types.get(number, UNUSED) for number in range(size)]
 
 
@@ -172,19 +199,19 @@ def _merge(path: Path, pair: str | tuple[str, str]) -> str:
 def _special_ids(path: Path, numbers: dict[str, int], about: Config, config: Config, folder: Path) -> dict[str, int]:
     """Ids by name. The checkpoint may end a text by several tokens: GGUF has three names for those."""
     generation = read_optional(folder / "generation_config.json")
-    named = {name: _id(path, numbers, about.values.get(f"{name}_token")) for name in ("bos", "eos", "pad")}
-    bos = named["bos"] if named["bos"] is not None else config.values.get("bos_token_id")
-    ends = [] if named["eos"] is None else [named["eos"]]
+    bos, eos, pad = (_id(path, numbers, about.values.get(f"{name}_token")) for name in ("bos", "eos", "pad"))
+    ends = [eos]
     for source in (config, generation):
         listed = source.values.get("eos_token_id")
         ends += listed if isinstance(listed, list) else [listed]
-    ends = list(dict.fromkeys(end for end in ends if end is not None))
+    found = [config.values.get("bos_token_id") if bos is None else bos, pad, *ends]
+    for number in found:
+        if number is not None and (type(number) is not int or not 0 <= number < len(numbers)):
+            raise ConvertError(f"{folder} claims {number!r:.80} as the id of a special token", _AGAIN)
+    ends = [end for end in dict.fromkeys(ends) if end is not None]
     if len(ends) > 3:
         raise ConvertError(f"{folder} ends texts by {len(ends)} tokens, and a GGUF can name three", _REFUSED)
-    ids = {"bos": bos, "pad": named["pad"], **dict(zip(("eos", "eot", "eom"), ends, strict=False))}
-    for name, number in ids.items():
-        if number is not None and (type(number) is not int or not 0 <= number < len(numbers)):
-            raise ConvertError(f"{folder} claims {number!r:.80} as the id of its {name} token", _AGAIN)
+    ids = {"bos": found[0], "pad": pad, **dict(zip(("eos", "eot", "eom"), ends, strict=False))}
     return {name: number for name, number in ids.items() if number is not None}
 
 
@@ -192,21 +219,25 @@ def _id(path: Path, numbers: dict[str, int], token: Any) -> int | None:
     text = token.get("content") if isinstance(token, dict) else token
     if text is None:
         return None
-    if text not in numbers:
+    if not isinstance(text, str) or text not in numbers:
         raise ConvertError(f"{path} lacks the token {text!r:.80} that tokenizer_config.json names", _AGAIN)
     return numbers[text]
 
 
-def _adds(post_processor: dict[str, Any] | None, about: Config, texts: dict[str, str]) -> tuple[bool, bool]:
-    """Whether a text gets a BOS before it and an EOS after it."""
-    parts = [post_processor or {}]
-    if parts[0].get("type") == "Sequence":
-        parts = parts[0].get("processors") or [{}]
-    single = [step for part in parts if part.get("type") == "TemplateProcessing" for step in part.get("single") or [{}]]
-    ends = [str(single[index].get("SpecialToken", {}).get("id")) if single else None for index in (0, -1)]
-    bos = about.values.get("add_bos_token", ends[0] is not None and ends[0] == texts.get("bos"))
-    eos = about.values.get("add_eos_token", ends[1] is not None and ends[1] == texts.get("eos"))
-    return bos is True, eos is True
+def _adds(path: Path, file: _File, about: Config, texts: dict[str, str]) -> tuple[bool, bool]:
+    """Whether a text gets a BOS before it and an EOS after it: tokenizer_config.json may overrule tokenizer.json."""
+    steps = [file.post_processor] if file.post_processor else []
+    if steps and steps[0].type == "Sequence":
+        steps = steps[0].processors
+    added: list[str | None] = []  # None where the text itself stands
+    for step in steps:
+        if step.type not in ("ByteLevel", "TemplateProcessing"):
+            raise ConvertError(f"{path} ends with a '{step.type[:40]}', which a GGUF cannot say", _REFUSED)
+        added += [slot["SpecialToken"].id if "SpecialToken" in slot else None for slot in step.single]
+    bos, eos = added[:1] == [texts.get("bos", "")], added[-1:] == [texts.get("eos", "")]
+    if sum(each is not None for each in added) != bos + eos:
+        raise ConvertError(f"{path} adds more to a text than a BOS and an EOS: {added!r:.200}", _REFUSED)
+    return about.get("add_bos_token", bool, bos), about.get("add_eos_token", bool, eos)
 
 
 def _chat_template(folder: Path, about: Config) -> str:
@@ -216,6 +247,6 @@ def _chat_template(folder: Path, about: Config) -> str:
         return read_text(alone)
     template = about.values.get("chat_template")
     if isinstance(template, list):
-        named = {each.get("name"): each.get("template") for each in template if isinstance(each, dict)}
-        template = named.get("default")
+        named = [each for each in template if isinstance(each, dict) and each.get("name") == "default"]
+        template = named[0].get("template") if named else None
     return template if isinstance(template, str) else ""
