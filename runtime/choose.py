@@ -1,11 +1,12 @@
-"""Which of a repository's models to take where none was named."""
+"""Which of a repository's models to take: the one that was named, or the best that fits."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import ModelError, ModelMissing, PlanRefused
-from .hub import HubModel, headers_of
+from ..errors import ModelError, ModelMissing, NetworkError, PlanRefused
+from .hub import HubModel, Reference, headers_of, models_of
+from .settings import nearest
 
 Check = Callable[[Path], object]  # plans for a model's header; raises PlanRefused or ModelError
 Say = Callable[[str], object]
@@ -32,6 +33,25 @@ def preference(model: HubModel) -> tuple[int, int]:
     if told in BEST_FIRST:
         return BEST_FIRST.index(told), -model.size
     return len(BEST_FIRST), model.size
+
+
+def choose(wanted: Reference, check: Check, say: Say, offline: bool = False) -> HubModel:
+    """The model of the hub that is meant; one that was not named must pass `check`.
+
+    Raises what `check` raises, ModelMissing, NetworkError.
+    """
+    if offline:
+        raise NetworkError(f"{wanted} is not here, and offline is set", "see `accel models` for what is here")
+    models = models_of(wanted.repo)
+    if not models:
+        raise ModelMissing(f"{wanted.repo} holds no GGUF file", "name a repository whose files end in .gguf")
+    if not wanted.file:
+        return first_that_fits(models, check, say)
+    for model in models:
+        if any(part.name == wanted.file for part in model.parts):
+            return model
+    do = f"the nearest there is {nearest(wanted.file, [model.name for model in models])}"
+    raise ModelMissing(f"{wanted.repo} holds no {wanted.file}", do)
 
 
 def first_that_fits(models: list[HubModel], check: Check, say: Say) -> HubModel:

@@ -17,11 +17,10 @@ import msgspec
 
 from ..devices.files import write_atomic
 from ..devices.paths import cache_dir
-from ..errors import DiskFull, ModelMissing, NetworkError, UsageError
+from ..errors import DiskFull, ModelMissing, UsageError
 from ..units import Bytes, from_json, to_json
-from .choose import Check, Say, first_that_fits, preference
-from .hub import HubFile, HubModel, Reference, download, headers_of, is_model_name, models_of
-from .settings import nearest
+from .choose import Check, Say, choose, preference
+from .hub import HubFile, HubModel, Reference, download, headers_of, is_model_name
 
 SPARE = Bytes.from_mib(64)  # left free on the disk
 
@@ -87,39 +86,33 @@ class Library:
             raise ModelMissing(f"{name} was not downloaded", "see `accel models`")
         return found
 
+    def here(self, wanted: Reference, say: Say) -> Path | None:
+        """A model that need not be fetched: one of the library's, or one that another program of the hub fetched."""
+        entries = [entry for entry in self.entries() if _is_meant(entry, wanted) and entry.whole]
+        if entries:
+            entry = min(entries, key=lambda entry: preference(entry.model))
+            if not wanted.file:
+                say(f"using {entry.name}, which is here")
+            return entry.path
+        shared = _in_shared_cache(wanted) if wanted.file else None
+        if shared:
+            say(f"using {shared}, which another program fetched")
+        return shared
+
     def get(self, wanted: Reference, check: Check, say: Say, offline: bool = False) -> Path:
-        """The path of a model, downloaded where it is not there yet, once `check` has let its header pass.
+        """The path of a model, downloaded where it is not here yet, once `check` has let its header pass.
 
         Raises what `check` raises, ModelMissing, NetworkError, DiskFull.
         """
-        there = [entry for entry in self.entries() if _is_meant(entry, wanted) and entry.whole]
-        if there:
-            entry = min(there, key=lambda entry: preference(entry.model))
-            if not wanted.file:
-                say(f"using {entry.name}, which is there")
-            return entry.path
-        if wanted.file and (cached := _in_shared_cache(wanted)):
-            say(f"using {cached}, which another program downloaded")
-            return cached
-        if offline:
-            raise NetworkError(f"{wanted} is not here, and offline is set", "see `accel models` for what is here")
-        entry = self._entry(self._choose(wanted, check, say))
+        if path := self.here(wanted, say):
+            return path
+        model = choose(wanted, check, say, offline)
+        if wanted.file:
+            with headers_of(model) as header:
+                check(header)
+        entry = self._entry(model)
         self._download(entry, say)
         return entry.path
-
-    def _choose(self, wanted: Reference, check: Check, say: Say) -> HubModel:
-        models = models_of(wanted.repo)
-        if not models:
-            raise ModelMissing(f"{wanted.repo} holds no GGUF file", "name a repository whose files end in .gguf")
-        if not wanted.file:
-            return first_that_fits(models, check, say)
-        for model in models:
-            if any(part.name == wanted.file for part in model.parts):
-                with headers_of(model) as header:
-                    check(header)
-                return model
-        do = f"the nearest there is {nearest(wanted.file, [model.name for model in models])}"
-        raise ModelMissing(f"{wanted.repo} holds no {wanted.file}", do)
 
     def _download(self, entry: Entry, say: Say) -> None:
         model = entry.model

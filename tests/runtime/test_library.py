@@ -289,7 +289,7 @@ def test_a_file_that_is_not_there_names_the_nearest(hub, library):
 @pytest.mark.parametrize("files", [{}, {"model.safetensors": b"x"}, {"../evil.gguf": b"x"}])
 def test_a_repository_without_models_is_said(hub, library, files):
     hub.files[REPO] = files
-    with pytest.raises(ModelMissing, match=r"holds no GGUF"):
+    with pytest.raises(ModelMissing, match="holds no GGUF"):
         get(library, "hf:owner/tiny")
 
 

@@ -1,0 +1,53 @@
+"""A model as the user names it -> a path: a file, a model of the hub, or nothing for the demo model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import ModelMissing, UsageError
+from .choose import Check, Say, choose
+from .hub import Reference, headers_of
+from .library import Library
+
+
+def find(model: str, check: Check, say: Say, offline: bool = False) -> Path:
+    """The file to open, downloaded first where it must be and `check` lets its header pass.
+
+    Raises what `check` raises; ModelMissing, NetworkError, DiskFull, UsageError.
+    """
+    if model.startswith("hf:"):
+        return Library().get(Reference.parse(model), check, say, offline)
+    return _local(model)
+
+
+@contextmanager
+def plannable(model: str, check: Check, say: Say, offline: bool = False) -> Iterator[Path]:
+    """A file whose header can be read: of a model of the hub that is not here, the header is all that is fetched."""
+    if not model.startswith("hf:"):
+        yield _local(model)
+        return
+    wanted = Reference.parse(model)
+    if path := Library().here(wanted, say):
+        yield path
+        return
+    with headers_of(choose(wanted, check, say, offline)) as header:
+        yield header
+
+
+def _local(model: str) -> Path:
+    if not model:
+        from . import demo
+
+        return demo.target()
+    path = Path(model).expanduser()
+    if not path.exists() and _names_repository(model):
+        raise ModelMissing(f"there is no file {model}", f"for a model of the hub write hf:{model}")
+    return path
+
+
+def _names_repository(model: str) -> bool:
+    try:
+        Reference.parse(model)
+    except UsageError:
+        return False
+    return True
