@@ -284,10 +284,7 @@ class Largest:
             raise _no_numbers()
         place = max(len(maxima) - self.k, 0)
         bound = max(np.partition(maxima, place)[place], _LOWEST)
-        if len(row) < _SMALL:
-            tokens = (row >= bound).nonzero()[0]
-        else:
-            tokens = self._reaching(grid, bound)
+        tokens = (row >= bound).nonzero()[0] if len(row) < _SMALL else self._reaching(grid, bound)
         x = row[tokens].astype(np.float64)
         order = (-x).argsort(kind="stable")[: self.k]
         return tokens[order], x[order]

@@ -1,0 +1,176 @@
+"""Whatever the logits want, the answer is one that the grammar allows."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.errors import GrammarError
+from accel.runtime.engines.fake import ENDS, EOS, FakeVocabulary
+from accel.runtime.grammar import LONGEST, Grammar, Grammars
+from accel.runtime.sampling import Law, Sampler
+
+VOCABULARY = FakeVocabulary()
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 5}, "age": {"type": "integer", "minimum": 0, "maximum": 99}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def grammars() -> Grammars:
+    return Grammars(VOCABULARY)
+
+
+def allowed(grammar: Grammar) -> set[str]:
+    return {"END" if token in ENDS else chr(token) for token in np.flatnonzero(grammar.mask())}
+
+
+def write(grammar: Grammar, seed: int, most: int = 300) -> str:
+    """An answer of logits that know nothing, drawn under a grammar."""
+    chance = np.random.default_rng(seed)
+    sampler = Sampler(Law(temperature=1, top_k=0, top_p=1, seed=seed), VOCABULARY.size, grammar)
+    answer: list[int] = []
+    while len(answer) < most:
+        token = sampler.choose(chance.normal(0, 1, VOCABULARY.size).astype(np.float32), len(answer))
+        if token in ENDS:
+            return bytes(answer).decode()
+        sampler.accept(token)
+        answer.append(token)
+    raise AssertionError(f"no end in sight: {bytes(answer)!r}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "first"),
+    [
+        ("regex", "ab?c*", {"a"}),
+        ("regex", "[x-z]?", {"x", "y", "z", "END"}),
+        ("lark", 'start: "x" /[0-9]+/', {"x"}),
+        ("gbnf", 'root ::= "yes" | "no"', {"y", "n"}),
+        ("json_schema", json.dumps(PERSON), {"{"}),
+    ],
+)
+def test_a_grammar_says_what_may_come_first(grammars, kind, text, first):
+    assert allowed(grammars.compile(kind, text)) == first
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_whatever_the_logits_the_answer_is_json_of_the_schema(seed):
+    person = json.loads(write(grammars_once().compile("json_schema", json.dumps(PERSON)), seed, 2000))
+    assert set(person) == {"name", "age"}
+    assert len(person["name"]) <= 5 and 0 <= person["age"] <= 99
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_whatever_the_logits_the_answer_matches_the_expression(seed):
+    pattern = r"(cat|dog)s? (run|sleep)\."
+    assert re.fullmatch(pattern, write(grammars_once().compile("regex", pattern), seed))
+
+
+def grammars_once(found: list[Grammars] = []) -> Grammars:  # noqa: B006 - one for all examples
+    if not found:
+        found.append(Grammars(VOCABULARY))
+    return found[0]
+
+
+def test_a_finished_grammar_allows_only_the_end(grammars):
+    grammar = grammars.compile("regex", "ab?")
+    assert not grammar.finished
+    grammar.accept(ord("a"))
+    assert not grammar.finished and allowed(grammar) == {"b", "END"}
+    grammar.accept(ord("b"))
+    assert grammar.finished and set(np.flatnonzero(grammar.mask())) == ENDS
+
+
+@pytest.mark.parametrize("end", sorted(ENDS))
+def test_every_end_of_turn_may_end_it(grammars, end):
+    grammar = grammars.compile("regex", "ab?")
+    grammar.accept(ord("a"))
+    grammar.accept(end)
+    assert grammar.finished
+
+
+def test_a_fork_goes_its_own_way(grammars):
+    grammar = grammars.compile("gbnf", 'root ::= "yes" | "no"')
+    fork = grammar.fork()
+    fork.accept(ord("n"))
+    assert allowed(grammar) == {"y", "n"} and allowed(fork) == {"o"}
+    grammar.accept(ord("y"))
+    assert allowed(grammar) == {"e"} and allowed(fork) == {"o"}
+
+
+def test_a_forbidden_token_is_an_error(grammars):
+    with pytest.raises(GrammarError, match="token 98 may not come here"):
+        grammars.compile("regex", "a").accept(ord("b"))
+
+
+def test_a_mask_is_read_only(grammars):
+    with pytest.raises(ValueError, match="read-only"):
+        grammars.compile("regex", "a").mask()[0] = True
+
+
+def test_greedy_takes_the_greatest_that_is_allowed_and_a_bias_cannot_forbid_everything(grammars):
+    row = np.zeros(VOCABULARY.size, np.float32)
+    row[[ord("z"), ord("b")]] = 5, 3
+    law = Law(temperature=0)
+    assert Sampler(law, VOCABULARY.size, grammars.compile("regex", "[abc]")).choose(row, 0) == ord("b")
+    law = Law(temperature=0, logit_bias=((ord("a"), -np.inf),))
+    with pytest.raises(GrammarError, match="leaves no token"):
+        Sampler(law, VOCABULARY.size, grammars.compile("regex", "a")).choose(row, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "named"),
+    [
+        ("json_schema", '{"type": "object", "unevaluatedProperties": false}', "unevaluatedProperties"),
+        ("json_schema", '{"not": {"type": "string"}}', "not"),
+        ("json_schema", '{"type": "strin"}', "strin"),
+        ("json_schema", '{"type": "string", "format": "frobnicate"}', "frobnicate"),
+        ("json_schema", '{"$ref": "http://example.com/a"}', "http://example.com/a"),
+        ("json_schema", '{"type":', "column"),
+        ("json_schema", "[1]", "object"),
+        ("json_schema", "false", "object schema"),
+        ("json_schema", '{"items":' * 5000 + "{}" + "}" * 5000, "recursion"),
+        ("regex", "(a", "unclosed group"),
+        ("regex", "(?=a)b", "look-around"),
+        ("regex", "(" * 5000 + "a" + ")" * 5000, "nest"),
+        ("lark", "start: foo", "foo"),
+        ("lark", "@@", "lexer error"),
+        ("gbnf", "root ::= foo", "foo"),
+        ("gbnf", 'root ::= "a', "end of input"),
+        ("gbnf", "root ::= " + "(" * 5000 + '"a"' + ")" * 5000, "recursion"),
+        ("xml", "<a/>", "xml"),
+        ("regex", "a" * (LONGEST + 1), "too long"),
+    ],
+)
+def test_what_cannot_be_enforced_is_refused_and_named_on_one_line(grammars, kind, text, named):
+    with pytest.raises(GrammarError, match=re.escape(named)) as refused:
+        grammars.compile(kind, text)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
+
+
+def test_a_vocabulary_without_an_end_has_no_grammars():
+    class Endless(FakeVocabulary):
+        ends = frozenset()
+
+    with pytest.raises(GrammarError, match="ends a turn"):
+        Grammars(Endless()).compile("regex", "a")
+
+
+def test_any_json_is_a_schema_too(grammars):
+    assert {"{", "[", '"', "t", "1"} <= allowed(grammars.compile("json_schema", "true"))
+
+
+def test_white_space_in_json_ends(grammars):
+    grammar = grammars.compile("json_schema", "{}")
+    grammar.accept(ord("["))
+    for _ in range(64):
+        grammar.accept(ord(" "))
+    assert " " not in allowed(grammar) and "]" in allowed(grammar) and EOS not in np.flatnonzero(grammar.mask())
