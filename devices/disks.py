@@ -16,7 +16,7 @@ def probe_disks(root: Path) -> tuple[Disk, ...]:
             # One device may be mounted often, in containers over single files too: its shortest path stands for it.
             points[mount.device] = min(mount.point, points.get(mount.device, mount.point), key=len)
     folders = [root / point.lstrip("/") for point in points.values()] or _partitions()
-    return tuple(disk for folder in folders if (disk := _disk(folder)) is not None)
+    return tuple(disk for folder in folders if (disk := disk_at(folder)) is not None)
 
 
 def _partitions() -> list[Path]:
@@ -25,7 +25,8 @@ def _partitions() -> list[Path]:
     return [Path(partition.mountpoint) for partition in psutil.disk_partitions(all=False)]
 
 
-def _disk(folder: Path) -> Disk | None:
+def disk_at(folder: Path) -> Disk | None:
+    """The file system that a folder lies on, named by the folder; None where there is none."""
     try:
         usage = shutil.disk_usage(folder) if folder.is_dir() else None
     except OSError:

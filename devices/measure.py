@@ -11,6 +11,7 @@ from ..errors import AccelError, DiskFull
 from ..units import Bytes, Rate, from_json, to_json
 from .bandwidth import read_rates
 from .disk_speed import DiskSpeed, disk_speed
+from .disks import disk_at
 from .files import write_atomic
 from .machine import Disk, Machine
 
@@ -69,7 +70,7 @@ def _keep(file: Path, known: Measured) -> None:
 
 def _disk_speed(machine: Machine, folder: Path) -> DiskSpeed | None:
     disk = _disk_of(machine.disks, folder)
-    room = Bytes(min((disk.free if disk else machine.memory.free) // 8, machine.memory.free // 4))
+    room = Bytes(min(disk.free // 8, machine.memory.free // 4)) if disk else Bytes(0)
     try:
         return disk_speed(folder, room)
     except (DiskFull, OSError):
@@ -77,17 +78,17 @@ def _disk_speed(machine: Machine, folder: Path) -> DiskSpeed | None:
 
 
 def _with_speed(disks: tuple[Disk, ...], folder: Path, known: Measured) -> tuple[Disk, ...]:
-    if known.read is None:
-        return disks
     disk = _disk_of(disks, folder)
-    if disk is None:
+    if disk is None or known.read is None:
         return disks
-    return tuple(replace(d, read=known.read, direct=known.direct) if d is disk else d for d in disks)
+    others = (other for other in disks if other is not disk)
+    return (*others, replace(disk, read=known.read, direct=known.direct))
 
 
 def _disk_of(disks: tuple[Disk, ...], folder: Path) -> Disk | None:
-    """The disk that a folder lies on, where it is one of these."""
+    """The disk that a folder lies on: one of these, or one that probe does not list, a share or memory say."""
     holding = [disk for disk in disks if folder.resolve().is_relative_to(disk.path)]
     nearest = max(holding, key=lambda disk: len(disk.path), default=None)
-    # Something else may be mounted in between: a share, or a file system in memory.
-    return nearest if nearest and Path(nearest.path).stat().st_dev == folder.stat().st_dev else None
+    if nearest and Path(nearest.path).stat().st_dev == folder.stat().st_dev:
+        return nearest
+    return disk_at(folder)

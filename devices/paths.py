@@ -26,9 +26,10 @@ def state_dir() -> Path:
 
 def _own(kind: str, default: Callable[..., Path]) -> Path:
     home = os.environ.get("ACCEL_HOME")
-    folder = Path(home).expanduser().absolute() / kind if home else default("accel", appauthor=False)
+    folder = Path(home).absolute() / kind if home else default("accel", appauthor=False)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, RuntimeError) as error:
-        raise AccelError(f"cannot make the folder {folder}: {error}", "set ACCEL_HOME to a folder of yours") from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise AccelError(f"cannot make the folder {folder}: {why}", "set ACCEL_HOME to a folder of yours") from error
     return folder

@@ -93,8 +93,8 @@ def _none_found() -> str:
 
 def _disk(disk: Disk) -> str:
     how = "directly" if disk.direct else "through the page cache"
-    speed = f"; read {how} at {disk.read}, several reads in flight" if disk.read else ""
-    return f"{disk.path}: {disk.total}, {disk.free} free{speed}"
+    speed = f"read {how} at {disk.read}, several reads in flight" if disk.read else "read speed not measured"
+    return f"{disk.path}: {disk.total}, {disk.free} free; {speed}"
 
 
 def _proof(proof: Proof) -> str:

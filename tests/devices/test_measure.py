@@ -55,6 +55,16 @@ def test_what_is_kept_is_not_measured_again_unless_asked(tmp_path: Path) -> None
     assert renewed.fingerprint == first.fingerprint
 
 
+def test_a_cache_on_a_disk_that_probe_does_not_know_is_a_disk_too(tmp_path: Path) -> None:
+    (disk,) = measured(replace(probe(), disks=()), tmp_path).disks
+    assert disk.path == str(tmp_path) and disk.read and disk.total >= disk.free > 0
+
+
+def test_every_disk_stays(tmp_path: Path) -> None:
+    machine = probe()
+    assert {disk.path for disk in machine.disks} <= {disk.path for disk in measured(machine, tmp_path).disks}
+
+
 def test_other_hardware_is_measured_for_itself(tmp_path: Path) -> None:
     machine = probe()
     measured(machine, tmp_path)

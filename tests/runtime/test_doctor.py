@@ -41,8 +41,8 @@ def test_every_fact_of_a_machine_is_shown(name: str) -> None:
 def test_what_is_not_known_is_said() -> None:
     card = load_card("laptop-16gb")
     bare = replace(card, processor=replace(card.processor, bandwidth=(), features=()), disks=())
-    shown = text(bare)
-    assert "read speed not measured" in shown and "disks: none found" in shown
+    assert "read speed not measured" in text(bare) and "disks: none found" in text(bare)
+    assert "free; read speed not measured" in text(replace(card, disks=(replace(card.disks[0], read=None),)))
 
 
 def test_the_one_who_limits_the_memory_is_named() -> None:
