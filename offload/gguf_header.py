@@ -72,6 +72,7 @@ _BY_NUMBER = {  # as ggml numbers them: name, values per block, bytes per block
     42: ("Q2_0", 64, 18),
 }
 FORMATS: dict[str, tuple[int, int]] = {name: (block, size) for name, block, size in _BY_NUMBER.values()}
+NUMBER_OF: dict[str, int] = {name: number for number, (name, _, _) in _BY_NUMBER.items()}
 
 _STRING, _ARRAY = 8, 9
 _NUMERIC = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}

@@ -1,8 +1,11 @@
 """What running a model costs here: what was measured, and what stands in until it is. Pure records and arithmetic;
 `calibrate.py` measures and keeps them."""
 
+import math
+import time
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..devices.machine import Machine
 from ..offload.gguf_header import FORMATS
@@ -10,17 +13,23 @@ from ..units import Bytes, Rate
 from .footprint import Placement, first_gpu_layer, is_on_gpu
 from .model import ModelSpec, Weights
 
+if TYPE_CHECKING:
+    from .engines.base import Engine
+
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # forwards of so many rows are timed
+_FEWEST = 4  # forwards that are timed, however slow
 USUAL_DEPTH = 512  # positions that a decoded token is assumed to look back at
+
+_CACHED, _STREAMED = Bytes.from_mib(12), Bytes.from_mib(96)  # weights that surely are, and are not, in a core's cache
 
 # Until a machine is measured. A core reads so many bytes of a format's weights per second in decode, and so many times
 # that per row of a large batch (seen on a 2-core AVX-512 EPYC; llama.cpp without and with repacked weights).
-_DEFAULT_RATE = {"F32": Rate(28e9), "F16": Rate(24e9), "BF16": Rate(20e9), "Q8_0": Rate(20e9)}
-_DEFAULT_QUANTISED = {False: Rate(11e9), True: Rate(17e9)}
-_DEFAULT_BATCHED = 2.5
-_DEFAULT_BANDWIDTH = (Rate(10e9), Rate(18e9))
-_DEFAULT_OVERHEAD = {1: 5e-6, 2: 15e-6}
-_DEFAULT_PROCESS = (Bytes.from_mib(110), Bytes.from_mib(75))
+_USUAL_RATE = {"F32": 40e9, "F16": 24e9, "BF16": 20e9, "Q8_0": 22e9}
+_USUAL_QUANTISED = {False: 11e9, True: 18e9}
+_USUAL_BATCHED = 1.8
+_USUAL_BANDWIDTH = (Rate(10e9), Rate(18e9))
+_USUAL_OVERHEAD = {1: 5e-6, 2: 15e-6}  # threads to seconds per layer
+_USUAL_PROCESS = (Bytes.from_mib(110), Bytes.from_mib(75))
 _GPU_EFFICIENCY = 0.65  # of a GPU's bandwidth in decode
 _GPU_OVERHEAD = 20e-6  # seconds per layer
 _GPU_BATCHED = 30.0  # rows of a batch that cost one decode
@@ -45,12 +54,14 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Speed of one thread at matrices of one format."""
+    """Speed at matrices of one format, all threads together, in bytes of weights per second."""
 
     format: str
     repacked: bool
-    decode: Rate  # weights read per second with one row
-    prefill: Rate  # the same times rows, with many
+    threads: int
+    cached: Rate  # one row, weights in the processor's cache
+    streamed: Rate  # one row, weights in main memory
+    batched: Rate  # times rows, with many rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,7 @@ class Costs:
     """Of one model on one machine; whatever is empty has not been measured."""
 
     dry_runs: tuple[DryRun, ...] = ()
-    process: tuple[Bytes, Bytes] = _DEFAULT_PROCESS  # (anonymous, mapped), with vocabulary and without weights
+    process: tuple[Bytes, Bytes] = _USUAL_PROCESS  # (anonymous, mapped), with vocabulary and without weights
     repacked: dict[str, int] = field(default_factory=dict)  # format to what must divide a matrix's rows
     kernels: tuple[Kernel, ...] = ()
     overhead: dict[int, float] = field(default_factory=dict)  # threads to seconds per layer of one forward
@@ -106,14 +117,19 @@ class Costs:
         slope = (alike[x1] - alike[x0]) / (x1 - x0)
         return Bytes(max(0.0, *(alike[x] + slope * (placement.context - x) for x in (x0, x1))))
 
-    def kernel(self, part: Weights, repack: bool) -> Kernel:
-        """The measured kernel of a part's format, or a usual one."""
+    def kernel(self, machine: Machine, part: Weights, repack: bool, threads: int) -> Kernel:
+        """The measured kernel of a part's format, or a usual one as fast as this machine's memory lets it be."""
         repacked = repack and self.repacks(part)
-        for kernel in self.kernels:
-            if (kernel.format, kernel.repacked) == (part.format, repacked):
-                return kernel
-        decode = _DEFAULT_RATE.get(part.format, _DEFAULT_QUANTISED[repacked])
-        return Kernel(part.format, repacked, decode, Rate(decode * _DEFAULT_BATCHED))
+        alike = (kernel for kernel in self.kernels if (kernel.format, kernel.repacked) == (part.format, repacked))
+        known = min(alike, key=lambda kernel: abs(kernel.threads - threads), default=None)
+        if known is None:
+            cached = threads * _USUAL_RATE.get(part.format, _USUAL_QUANTISED[repacked])
+            streamed = min(cached, bandwidth(machine, threads))
+            return Kernel(part.format, repacked, threads, Rate(cached), Rate(streamed), Rate(cached * _USUAL_BATCHED))
+        more = threads / known.threads
+        wider = bandwidth(machine, threads) / bandwidth(machine, known.threads)
+        rates = known.cached * more, known.streamed * min(more, wider), known.batched * more
+        return Kernel(part.format, repacked, threads, *map(Rate, rates))
 
     def row_times(self, threads: int, repack: bool) -> RowTimes | None:
         return next((times for times in self.rows if (times.threads, times.repack) == (threads, repack)), None)
@@ -125,7 +141,7 @@ class Costs:
             return "times measured on this model"
         formats = {kernel.format for kernel in self.kernels}
         if {part.format for part in model.weights if part.role not in ("embedding", "other")} <= formats:
-            return "this machine's measured kernels and bandwidth"
+            return "kernels measured on this machine"
         return "usual kernels, not measured here"
 
 
@@ -164,7 +180,7 @@ def attention_seconds(machine: Machine, model: ModelSpec, placement: Placement, 
 
 
 def bandwidth(machine: Machine, threads: int) -> Rate:
-    known = machine.processor.bandwidth or _DEFAULT_BANDWIDTH
+    known = machine.processor.bandwidth or _USUAL_BANDWIDTH
     return known[min(threads, len(known)) - 1]
 
 
@@ -177,32 +193,30 @@ def _forward_seconds(
     machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, rows: int
 ) -> float:
     near, far = 0.0, 0.0
-    for part in model.weights:
-        if part.role == "embedding" and not model.tied:
-            continue
-        share = model.experts_used / model.experts if part.role == "experts" and model.experts else 1.0
+    weights = [part for part in model.weights if part.role != "embedding" or model.tied]
+    beyond_cache = _beyond_cache(sum(part.size for part in weights if not is_on_gpu(part, model, placement)))
+    for part in weights:
+        needed = part.size * (model.experts_used / model.experts if part.role == "experts" and model.experts else 1.0)
         if is_on_gpu(part, model, placement):
-            far += part.size * share * max(1.0, rows / _GPU_BATCHED)
-        else:
-            near += _part_seconds(machine, part, costs, threads, placement.repack, rows, share)
+            far += needed * max(1.0, rows / _GPU_BATCHED)
+            continue
+        kernel = costs.kernel(machine, part, placement.repack, threads)
+        # A batch reads a part once, as far as its rows need it; each row computes what it needs.
+        one = (1 - beyond_cache) / kernel.cached + beyond_cache / kernel.streamed
+        near += max(min(needed * rows, part.size) * one, needed * rows / kernel.batched if rows > 1 else 0.0)
     on_gpu = model.layers - min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else 0
     overhead = layer_overhead(costs, threads) * (model.layers - on_gpu) + _GPU_OVERHEAD * on_gpu
     return near + far / gpu_bandwidth(machine) + overhead
 
 
-def _part_seconds(
-    machine: Machine, part: Weights, costs: Costs, threads: int, repack: bool, rows: int, share: float
-) -> float:
-    """Every row needs `share` of the part; a batch reads it from memory once, as far as its rows need it."""
-    kernel = costs.kernel(part, repack)
-    read = part.size * min(1.0, share * rows) / bandwidth(machine, threads)
-    compute = part.size * share / (kernel.decode if rows == 1 else kernel.prefill / rows) / threads
-    return max(read, compute)
+def _beyond_cache(size: int) -> float:
+    """How much of the time weights of this size come from main memory: 0 to 1, even in the logarithm between."""
+    return min(1.0, max(0.0, math.log(max(size, 1) / _CACHED) / math.log(_STREAMED / _CACHED)))
 
 
 def layer_overhead(costs: Costs, threads: int) -> float:
     """Seconds that a layer of one forward takes beside its arithmetic: threads wait for one another."""
-    known = costs.overhead or _DEFAULT_OVERHEAD
+    known = costs.overhead or _USUAL_OVERHEAD
     return known[max((count for count in known if count <= threads), default=min(known))]
 
 
@@ -213,6 +227,30 @@ def _compute_bound(model: ModelSpec, placement: Placement) -> Bytes:
     row = 4 * (5 * width + 2 * ff) + 2 * placement.cells + 64 * 2**10 // max(1, placement.ubatch)
     expansion = 0 if placement.kv_type == "f16" else placement.cells * 4 * max(model.kv_heads) * model.key_size
     return Bytes(placement.ubatch * row + placement.outputs * model.vocabulary * 4 + expansion)
+
+
+def measure_rows(engine: "Engine", threads: int, repack: bool, seconds: float = 0.4) -> RowTimes:
+    """Times forwards of 1 to 32 rows. Sequence 0 must be empty, and is empty again. Raises EngineError."""
+    counts = [rows for rows in ROWS if rows <= min(engine.can.rows, engine.can.outputs, engine.can.context)]
+    share = seconds / sum(counts)  # a forward of many rows takes longer, and is to be seen as often
+    times = tuple(best_seconds(engine, rows, share * rows) for rows in counts)
+    return RowTimes(threads, repack, tuple(counts), times)
+
+
+def best_seconds(engine: "Engine", rows: int, seconds: float) -> float:
+    """The fastest of several forwards of so many rows: other processes only ever slow one down."""
+    from .engines.base import Batch
+
+    tokens = [7919 * (i + 1) % engine.vocabulary.size for i in range(rows)]  # different ones use different experts
+    batch = Batch.chain(0, tokens, wants="all" if rows <= engine.can.outputs else "last")
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < _FEWEST or time.perf_counter() < end:
+        start = time.perf_counter()
+        engine.forward(batch)
+        times.append(time.perf_counter() - start)
+        engine.truncate(0, 0)
+    return min(times)
 
 
 def bits(format: str) -> float:

@@ -1,6 +1,7 @@
 """What a context would take, asked of llama.cpp without taking it. Loads the libraries: run it in a child process."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import EngineError
@@ -9,6 +10,7 @@ from . import llama_api as api
 from .base import EngineOptions
 
 _BUFFER = re.compile(r"(\S+) +(compute|output) buffer size = +([\d.]+) MiB")
+_WEIGHTS = re.compile(r"(\S+) model buffer size = +([\d.]+) MiB")
 _CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): +size = +([\d.]+) MiB")
 
 
@@ -23,12 +25,28 @@ class Buffers:
 
 def dry_run(options: EngineOptions) -> Buffers:
     """Raises ModelError, EngineError."""
-    model = api.load_model(options, dry=True)
+    return dry_runs((options,))[0]
+
+
+def dry_runs(options: Sequence[EngineOptions]) -> list[Buffers]:
+    """Of several contexts of one model, whose header and vocabulary are read once. Raises ModelError, EngineError."""
+    model = api.load_model(options[0], dry=True)
+    buffers = []
     try:
-        api.context_free(api.new_context(model, options))
+        for each in options:
+            api.context_free(api.new_context(model, each))
+            buffers.append(read_log(api.LOG.lines))
     finally:
         api.model_free(model)
-    return read_log(api.LOG.lines)
+    return buffers
+
+
+def weight_buffers(options: EngineOptions) -> dict[str, Bytes]:
+    """Where a model's weights come to lie, by buffer type ("CPU_Mapped", "CPU_REPACK", ...): this one is no dry run.
+    Raises ModelError."""
+    api.model_free(api.load_model(options))
+    found = filter(None, map(_WEIGHTS.search, api.LOG.lines))
+    return {match[1]: Bytes.from_mib(float(match[2])) for match in found}
 
 
 def read_log(lines: list[str]) -> Buffers:

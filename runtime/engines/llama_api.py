@@ -50,6 +50,7 @@ def _function(name: str, result: Any, *arguments: Any) -> Any:
 
 version = _function("llama_version", ctypes.c_char_p)
 max_sequences = _function("llama_max_parallel_sequences", size)
+offloads = _function("llama_supports_gpu_offload", boolean)
 model_free = _function("llama_model_free", None, address)
 context_free = _function("llama_free", None, address)
 get_memory = _function("llama_get_memory", address, address)

@@ -1,0 +1,217 @@
+"""Gathers a model's costs on this machine: from the cache, or measured in a process of its own and then kept."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from .. import errors
+from ..devices.files import write_atomic
+from ..devices.machine import Machine
+from ..errors import AccelError, EngineError
+from ..units import Bytes, from_json, to_json
+from .costs import Costs, DryRun, Kernel, RowTimes, usual_costs
+from .footprint import Placement
+from .model import ModelSpec
+from .plan import Goal, placements_to_try
+
+T = TypeVar("T")
+Say = Callable[[str], object]
+
+_METHOD = 1  # counts up when a measurement's meaning changes, so that old ones are not believed
+_TIME_LIMIT = 120  # seconds for one child
+_GRANULE = 8  # rows that are repacked together, at most
+_BUSY = 20.0  # per cent of all processors that others may use while kernels are timed
+
+
+@dataclass(frozen=True, slots=True)
+class _OfModel:
+    """What is kept of one model on one machine."""
+
+    dry_runs: tuple[DryRun, ...] = ()
+    process: tuple[Bytes, Bytes] | None = None
+    offloads: bool = False
+    rows: tuple[RowTimes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _OfMachine:
+    """What is kept of one machine."""
+
+    kernels: tuple[Kernel, ...] = ()
+    repacked: dict[str, int] | None = None  # every format that was looked at; 0 where it is not repacked
+    overhead: dict[int, float] | None = None
+
+
+def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say: Say = lambda doing: None) -> Costs:
+    """What is kept below `cache` of this model on this machine, the one that runs this. Buffers that were never dry-run
+    are, in a fraction of a second; kernels are not timed here.
+
+    Raises what the engine says to the model's header (a ModelError), EngineError, or what a cache without room raises.
+    """
+    file = _file(cache, "model", machine.fingerprint, model.fingerprint)
+    kept = _read(file, _OfModel)
+    known = {_key(run) for run in kept.dry_runs}
+    missing = [placement for placement in placements_to_try(model, goal) if _key(placement) not in known]
+    if missing or kept.process is None:
+        say("asking the engine for its buffers")
+        kept = _dry_run(kept, model, missing)
+        _write(file, kept)
+    of_machine = _read(_file(cache, "machine", machine.fingerprint), _OfMachine)
+    usual = usual_costs(machine)
+    return Costs(
+        dry_runs=kept.dry_runs,
+        process=kept.process or usual.process,
+        repacked=usual.repacked | (of_machine.repacked or {}),
+        kernels=of_machine.kernels,
+        overhead=of_machine.overhead or {},
+        rows=kept.rows,
+        offloads=kept.offloads,
+    )
+
+
+def time_kernels(
+    machine: Machine, model: ModelSpec, costs: Costs, cache: Path, again: bool = False, say: Say = lambda doing: None
+) -> Costs:
+    """The costs with kernels for every format that matters in this model, timed where they were not or `again`: some
+    seconds for each format. They are kept unless other processes kept the machine busy.
+
+    Raises EngineError, or what a cache without room raises.
+    """
+    timed = set() if again else {kernel.format for kernel in costs.kernels}
+    wanted = tuple(format for format in _formats(model) if format not in timed)
+    if not wanted:
+        return costs
+    say(f"timing {', '.join(wanted)} on this machine")
+    busy = _busy()
+    found = _time(machine, wanted, cache)
+    costs = replace(
+        costs,
+        kernels=(*(kernel for kernel in costs.kernels if kernel.format not in wanted), *found.kernels),
+        repacked=costs.repacked | (found.repacked or {}),
+        overhead={
+            threads: min(seconds, costs.overhead.get(threads, seconds))
+            for threads, seconds in (found.overhead or {}).items()
+        },
+    )
+    if max(busy, _busy()) > _BUSY:
+        say("the machine is busy: these times are not kept")
+    else:
+        file = _file(cache, "machine", machine.fingerprint)
+        _write(file, _OfMachine(costs.kernels, costs.repacked, costs.overhead))
+    return costs
+
+
+def keep_rows(machine: Machine, model: ModelSpec, times: RowTimes, cache: Path) -> None:
+    """Keeps what a worker measured on the loaded model. Raises what a cache without room raises."""
+    file = _file(cache, "model", machine.fingerprint, model.fingerprint)
+    kept = _read(file, _OfModel)
+    others = (old for old in kept.rows if (old.threads, old.repack) != (times.threads, times.repack))
+    _write(file, replace(kept, rows=(*others, times)))
+
+
+def _dry_run(kept: _OfModel, model: ModelSpec, placements: list[Placement]) -> _OfModel:
+    from .measure_costs import BufferJob, BufferResult
+
+    options = tuple(_options(model, placement) for placement in placements)
+    found = _child("buffers", BufferJob(options), BufferResult)
+    runs = (DryRun(*_key(placement), size) for placement, size in zip(placements, found.compute, strict=True))
+    return replace(
+        kept, dry_runs=(*kept.dry_runs, *runs), process=(found.anonymous, found.mapped), offloads=found.offloads
+    )
+
+
+def _options(model: ModelSpec, placement: Placement) -> Any:
+    from .engines.base import EngineOptions
+
+    return EngineOptions(
+        path=model.paths[0],
+        context=placement.context,
+        sequences=placement.sequences,
+        batch=placement.ubatch,
+        ubatch=placement.ubatch,
+        outputs=placement.outputs,
+        kv_type=placement.kv_type,
+    )
+
+
+def _key(run: DryRun | Placement) -> tuple[int, int, str, int, int]:
+    return run.context, run.sequences, run.kv_type, run.ubatch, run.outputs
+
+
+def _formats(model: ModelSpec) -> list[str]:
+    """Those with more than a hundredth of the weights that are multiplied."""
+    sizes: dict[str, int] = {}
+    for part in model.weights:
+        if part.role != "embedding" or model.tied:
+            sizes[part.format] = sizes.get(part.format, 0) + part.size
+    return [format for format, size in sizes.items() if size * 100 > sum(sizes.values())]
+
+
+def _time(machine: Machine, formats: tuple[str, ...], cache: Path) -> _OfMachine:
+    from .measure_costs import KernelJob, KernelResult
+
+    threads = tuple(sorted({1, machine.processor.cores}))
+    found = _child("kernels", KernelJob(formats, threads, str(cache)), KernelResult)
+    repacked = {format: _GRANULE if format in found.repacked else 0 for format in formats}
+    return _OfMachine(found.kernels, repacked, found.overhead)
+
+
+def _busy() -> float:
+    """Per cent of all processors in use during a tenth of a second."""
+    import psutil
+
+    return psutil.cpu_percent(interval=0.1)
+
+
+def _child(what: str, job: object, kind: type[T]) -> T:
+    """Raises what the child raised, or EngineError where it died, hung or babbled."""
+    from .measure_costs import FAILED, Failure
+
+    command = [sys.executable, "-m", f"{__package__}.measure_costs", what]
+    try:
+        done = subprocess.run(command, input=to_json(job), capture_output=True, timeout=_TIME_LIMIT, check=False)
+        if done.returncode == 0:
+            return from_json(done.stdout, kind)
+        if done.returncode == FAILED:
+            failure = from_json(done.stdout, Failure)
+            raised = getattr(errors, failure.kind, EngineError)
+            raise raised(failure.what, failure.do)
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(f"the engine did not answer within {_TIME_LIMIT} s", "see `accel doctor`") from error
+    except (OSError, msgspec.MsgspecError) as error:
+        raise EngineError(f"costs could not be measured: {error}", "see `accel doctor`") from error
+    last = (done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    raise EngineError(f"the engine failed while its buffers were measured: {last[:200]}", "see `accel doctor`")
+
+
+def _file(cache: Path, *names: str) -> Path:
+    return cache / "costs" / f"{'-'.join((names[0], str(_METHOD), _engine_version(), *names[1:]))}.json"
+
+
+def _engine_version() -> str:
+    try:
+        return version("llama-cpp-python")
+    except PackageNotFoundError:
+        return "none"
+
+
+def _read(file: Path, kind: type[T]) -> T:
+    """What was kept, or nothing where nothing was or it is damaged."""
+    try:
+        return from_json(file.read_bytes(), kind)
+    except (OSError, msgspec.MsgspecError):
+        return kind()
+
+
+def _write(file: Path, record: object) -> None:
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise AccelError(f"cannot make the folder {file.parent}: {error}", "make it writable") from error
+    write_atomic(file, to_json(record))

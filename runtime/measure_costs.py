@@ -1,0 +1,164 @@
+"""Measures costs in a process of its own: `python -m accel.runtime.measure_costs buffers` or `kernels`, what to measure
+on stdin as JSON, the result on stdout.
+
+The engine's libraries may abort, take memory and keep threads; the process that asked goes on whatever happens here.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import AccelError
+from ..units import Bytes, Rate, from_json, to_json
+from .costs import Kernel, best_seconds
+from .engines.base import EngineOptions
+from .probe_model import ProbeShape, write_probe
+
+FAILED = 3  # exit code: stdout holds a Failure
+_BATCH = 64  # rows that stand for a prefill
+_STREAMED = Bytes.from_mib(160)  # of weights: several times what a processor's cache holds
+_CACHED = Bytes.from_mib(8)
+_SECONDS = 0.06  # that one time is measured for
+
+
+@dataclass(frozen=True, slots=True)
+class BufferJob:
+    """Dry runs of one model."""
+
+    options: tuple[EngineOptions, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BufferResult:
+    compute: tuple[Bytes, ...]  # for each of the job's options
+    anonymous: Bytes  # of a process with libraries, vocabulary and contexts, and without weights
+    mapped: Bytes
+    offloads: bool  # whether the engine was built for accelerators
+
+
+@dataclass(frozen=True, slots=True)
+class KernelJob:
+    """Matrices of some formats, with so many threads. Probe models are written below `folder`."""
+
+    formats: tuple[str, ...]
+    threads: tuple[int, ...]
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelResult:
+    kernels: tuple[Kernel, ...]
+    repacked: tuple[str, ...]  # formats whose matrices the engine copies into another order
+    overhead: dict[int, float]  # threads to seconds per layer
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An AccelError, by the name of its class."""
+
+    kind: str
+    what: str
+    do: str
+
+
+def main(what: str) -> int:
+    job = sys.stdin.buffer.read()
+    try:
+        buffers = what == "buffers"
+        result = measure_buffers(from_json(job, BufferJob)) if buffers else measure_kernels(from_json(job, KernelJob))
+    except AccelError as error:
+        sys.stdout.buffer.write(to_json(Failure(type(error).__name__, error.what, error.do)))
+        return FAILED
+    sys.stdout.buffer.write(to_json(result))
+    return 0
+
+
+def measure_buffers(job: BufferJob) -> BufferResult:
+    """Raises ModelError, EngineError."""
+    from .engines import llama_api as api
+    from .engines.dry_run import dry_runs
+
+    compute = tuple(sum(buffers.compute.values(), Bytes(0)) for buffers in dry_runs(job.options))
+    anonymous, mapped = resident()
+    return BufferResult(compute, anonymous, mapped, api.offloads())
+
+
+def resident() -> tuple[Bytes, Bytes]:
+    """(anonymous, mapped) bytes that this process holds now; all count as anonymous where no one tells them apart."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        kilobytes = {key: int(rest.split()[0]) for key, rest in (line.split(":", 1) for line in lines) if "Rss" in key}
+        return Bytes(kilobytes["RssAnon"] * 1024), Bytes((kilobytes["RssFile"] + kilobytes["RssShmem"]) * 1024)
+    except (OSError, KeyError, ValueError):
+        import psutil
+
+        return Bytes(psutil.Process().memory_info().rss), Bytes(0)
+
+
+def measure_kernels(job: KernelJob) -> KernelResult:
+    """Raises EngineError, or DiskFull where the probe's headers find no room."""
+    kernels, repacked, overhead = [], [], {}
+    for format in job.formats:
+        choices = (False, True) if _is_repacked(job, format) else (False,)
+        repacked += [format] if True in choices else []
+        for repack in choices:
+            for threads in job.threads:
+                kernel, seconds = _measure_kernel(job, format, repack, threads)
+                kernels.append(kernel)
+                overhead[threads] = min(seconds, overhead.get(threads, seconds))
+    return KernelResult(tuple(kernels), tuple(repacked), overhead)
+
+
+def _is_repacked(job: KernelJob, format: str) -> bool:
+    from .engines.dry_run import weight_buffers
+
+    with _probe(job, ProbeShape(format, width=256, layers=1)) as path:
+        return any(not name.endswith("Mapped") for name in weight_buffers(EngineOptions(str(path))))
+
+
+def _measure_kernel(job: KernelJob, format: str, repack: bool, threads: int) -> tuple[Kernel, float]:
+    """The kernel, and seconds per layer that are not spent in it."""
+    tiny, small = ProbeShape(format, width=256, layers=4), ProbeShape(format, width=512, layers=4).of_size(_CACHED)
+    large = ProbeShape(format, width=2048, layers=1).of_size(_STREAMED)
+    tiny_seconds, _ = _seconds(job, tiny, repack, threads)
+    small_seconds, batch_seconds = _seconds(job, small, repack, threads)
+    large_seconds, _ = _seconds(job, large, repack, threads)
+    # Two sizes tell what grows with the bytes from what a layer costs in any case.
+    per_layer = tiny_seconds / tiny.layers, small_seconds / small.layers
+    bytes_per_layer = tiny.size / tiny.layers, small.size / small.layers
+    slope = max((per_layer[1] - per_layer[0]) / (bytes_per_layer[1] - bytes_per_layer[0]), 1e-13)
+    overhead = max(per_layer[0] - slope * bytes_per_layer[0], 1e-6)
+    cached = 1 / slope
+    batched = small.size * _BATCH / max(batch_seconds - overhead * small.layers, 1e-9)
+    streamed = large.size / max(large_seconds - overhead * large.layers, 1e-9)
+    return Kernel(format, repack, threads, Rate(cached), Rate(streamed), Rate(batched)), overhead
+
+
+def _seconds(job: KernelJob, shape: ProbeShape, repack: bool, threads: int) -> tuple[float, float]:
+    """(one row, one of _BATCH rows): the fastest forward of several, since other processes only ever slow one down."""
+    from .engines import open_engine
+
+    with _probe(job, shape) as path:
+        options = EngineOptions(
+            str(path), context=256, batch=_BATCH, ubatch=_BATCH, outputs=1, threads=threads, threads_prefill=threads
+        )
+        engine = open_engine("llamacpp", replace(options, repack=repack))
+        try:
+            return best_seconds(engine, 1, _SECONDS), best_seconds(engine, _BATCH, _SECONDS)
+        finally:
+            engine.close()
+
+
+@contextmanager
+def _probe(job: KernelJob, shape: ProbeShape) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=job.folder, prefix="probe-") as folder:
+        path = Path(folder) / "probe.gguf"
+        write_probe(path, shape)
+        yield path
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,106 @@
+"""A model without a content: a header over a sparse file, whose matrices read as zeros. A kernel takes the same time
+for them, and no disk holds them."""
+
+import math
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..offload.gguf_header import FORMATS, NUMBER_OF
+from ..units import Bytes
+
+_ALIGNMENT = 32
+_UINT32, _FLOAT32, _STRING = 4, 6, 8
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeShape:
+    """A dense Llama of matrices of one format."""
+
+    format: str
+    width: int  # a multiple of 256
+    layers: int = 4
+    vocabulary: int = 64
+
+    @property
+    def ff_width(self) -> int:
+        return 3 * self.width
+
+    @property
+    def size(self) -> Bytes:
+        """Of the matrices of all layers."""
+        matrices = (_size(dimensions, format) for name, dimensions, format in _tensors(self) if _is_matrix(name))
+        return Bytes(sum(matrices))
+
+    def of_size(self, size: Bytes) -> "ProbeShape":
+        """As many layers of this width as have about so many bytes, one at least."""
+        return replace(self, layers=max(1, round(self.layers * size / self.size)))
+
+
+def write_probe(path: Path, shape: ProbeShape) -> None:
+    """Raises OSError."""
+    keys, tensors = list(_keys(shape)), list(_tensors(shape))
+    head, offset = [b"GGUF", struct.pack("<IQQ", 3, len(tensors), len(keys)), *keys], 0
+    for name, dimensions, format in tensors:
+        shown = struct.pack(f"<I{len(dimensions)}Q", len(dimensions), *dimensions)
+        head.append(_text(name) + shown + struct.pack("<IQ", NUMBER_OF[format], offset))
+        offset += _padded(_size(dimensions, format))
+    raw = b"".join(head)
+    path.write_bytes(raw)
+    os.truncate(path, _padded(len(raw)) + offset)
+
+
+def _keys(shape: ProbeShape) -> Iterator[bytes]:
+    for key, text in (("general.architecture", "llama"), ("tokenizer.ggml.model", "no_vocab")):
+        yield _text(key) + struct.pack("<I", _STRING) + _text(text)
+    counts = {
+        "vocab_size": shape.vocabulary,
+        "context_length": 4096,
+        "block_count": shape.layers,
+        "embedding_length": shape.width,
+        "feed_forward_length": shape.ff_width,
+        "attention.head_count": shape.width // 64,
+        "attention.head_count_kv": shape.width // 128,
+    }
+    for key, count in counts.items():
+        yield _text(f"llama.{key}") + struct.pack("<II", _UINT32, count)
+    yield _text("llama.attention.layer_norm_rms_epsilon") + struct.pack("<If", _FLOAT32, 1e-5)
+
+
+def _tensors(shape: ProbeShape) -> Iterator[tuple[str, tuple[int, ...], str]]:
+    width, ff_width, kv_width = shape.width, shape.ff_width, shape.width // 2
+    yield "token_embd.weight", (width, shape.vocabulary), "F32"
+    yield "output_norm.weight", (width,), "F32"
+    yield "output.weight", (width, shape.vocabulary), "F32"
+    for layer in range(shape.layers):
+        for norm in ("attn_norm", "ffn_norm"):
+            yield f"blk.{layer}.{norm}.weight", (width,), "F32"
+        for name, dimensions in (
+            ("attn_q", (width, width)),
+            ("attn_k", (width, kv_width)),
+            ("attn_v", (width, kv_width)),
+            ("attn_output", (width, width)),
+            ("ffn_gate", (width, ff_width)),
+            ("ffn_up", (width, ff_width)),
+            ("ffn_down", (ff_width, width)),
+        ):
+            yield f"blk.{layer}.{name}.weight", dimensions, shape.format
+
+
+def _is_matrix(name: str) -> bool:
+    return name.startswith("blk.") and "norm" not in name
+
+
+def _size(dimensions: tuple[int, ...], format: str) -> int:
+    values, size = FORMATS[format]
+    return math.prod(dimensions) // values * size
+
+
+def _padded(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _text(value: str) -> bytes:
+    return struct.pack("<Q", len(value)) + value.encode()
