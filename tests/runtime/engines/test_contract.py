@@ -162,7 +162,18 @@ def test_a_stop_that_was_not_set_changes_nothing(empty):
         Batch.chain(0, [3] * 65),
         Batch.chain(0, [3] * 60, wants="all"),
     ],
-    ids="forward-parent no-parent sequence negative token negative-token empty branches long outputs".split(),
+    ids=[
+        "forward-parent",
+        "no-parent",
+        "sequence",
+        "negative",
+        "token",
+        "negative-token",
+        "empty",
+        "branches",
+        "long",
+        "outputs",
+    ],
 )
 def test_a_batch_against_the_rules_is_refused_whole(empty, wrong):
     feed(empty, 0, TEXT)
@@ -177,7 +188,11 @@ def test_a_full_context_says_so_and_keeps_what_it_has(empty):
     with pytest.raises(ContextFull):
         empty.forward(Batch.chain(0, [3] * 60))
     assert empty.length(0) == 480
-    assert same(empty, feed(empty, 0, [9] * 8), feed(empty, 0, [9] * 8)) or empty.length(0) == 496
+    last = feed(empty, 0, [9] * 8)
+    empty.truncate(0, 0)
+    for _ in range(8):
+        feed(empty, 0, [3] * 60)
+    assert same(empty, feed(empty, 0, [9] * 8), last)
 
 
 def test_a_saved_sequence_continues_exactly(empty):
