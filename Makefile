@@ -37,6 +37,7 @@ help:
 .venv/ready-to-test: .venv/ready
 	@echo "accel: installing what the tests need" >&2
 	@$(BIN)/python -m pip install -e '.[dev,gpu]' -c constraints.txt | $(SAID)
+	@mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/accel
 	@touch $@
 
 chat: .venv/ready
