@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from accel.errors import GrammarError
 from accel.runtime.engines.fake import ENDS, EOS, FakeVocabulary
+from accel.runtime.engines.llama_vocabulary import LlamaVocabulary
 from accel.runtime.grammar import LONGEST, Grammar, Grammars
 from accel.runtime.sampling import Law, Sampler
 
@@ -174,3 +176,67 @@ def test_white_space_in_json_ends(grammars):
     for _ in range(64):
         grammar.accept(ord(" "))
     assert " " not in allowed(grammar) and "]" in allowed(grammar) and EOS not in np.flatnonzero(grammar.mask())
+
+
+class BeginsWithSpace(FakeVocabulary):
+    """As SentencePiece's vocabularies do."""
+
+    def encode(self, text, special=True, start=False):
+        return super().encode(" " + text, special, start)
+
+
+class ChangesText(FakeVocabulary):
+    def encode(self, text, special=True, start=False):
+        return super().encode(text.upper(), special, start)
+
+
+class NoBraces(ChangesText):
+    def piece(self, token):
+        return b"" if token in (ord("{"), ord("[")) else super().piece(token)
+
+
+@pytest.mark.parametrize("kind", [BeginsWithSpace, ChangesText])
+def test_what_a_grammar_forces_is_spelled_right_whatever_the_tokenizer_does_to_texts(kind):
+    grammar = Grammars(kind()).compile("json_schema", json.dumps(PERSON))
+    for token in b'{"name":"Bo","age":7}':
+        assert grammar.mask()[token]
+        grammar.accept(token)
+    assert grammar.finished
+
+
+def test_a_vocabulary_that_cannot_spell_a_grammar_is_an_error():
+    grammars = Grammars(NoBraces())
+    with pytest.raises(GrammarError, match="spell"):
+        grammar = grammars.compile("json_schema", json.dumps(PERSON))
+        Sampler(Law(temperature=0), VOCABULARY.size, grammar).choose(np.zeros(VOCABULARY.size, np.float32), 0)
+
+
+VOCABULARIES = sorted((Path(__file__).parents[3] / "shared/assets/tokenizers").glob("*.gguf"))
+
+
+@pytest.mark.skipif(not VOCABULARIES, reason="no ../shared/assets/tokenizers")
+@pytest.mark.parametrize("path", VOCABULARIES, ids=lambda path: path.stem)
+def test_real_vocabularies_spell_json_under_a_schema(path):
+    import llama_cpp
+
+    options = llama_cpp.llama_model_default_params()
+    options.vocab_only = True
+    model = llama_cpp.llama_model_load_from_file(str(path).encode(), options)
+    assert model
+    vocabulary = LlamaVocabulary(model)
+    grammars = Grammars(vocabulary)
+    try:
+        for seed in range(3):
+            grammar = grammars.compile("json_schema", json.dumps(PERSON))
+            chance = np.random.default_rng(seed)
+            sampler = Sampler(Law(temperature=1, top_k=0, top_p=1, seed=seed), vocabulary.size, grammar)
+            answer = b""
+            while not grammar.finished:
+                row = chance.normal(0, 1, vocabulary.size).astype(np.float32)
+                row[list(vocabulary.ends)] = -20
+                token = sampler.choose(row, len(answer))
+                sampler.accept(token)
+                answer += vocabulary.piece(token)
+            assert set(json.loads(answer)) == {"name", "age"}
+    finally:
+        llama_cpp.llama_model_free(model)
