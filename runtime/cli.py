@@ -159,8 +159,7 @@ def _chat(given: argparse.Namespace) -> int:
 def _plan(given: argparse.Namespace) -> int:
     from .show_plan import run
 
-    settings = _settings(given)
-    return run(settings.model, settings.context, settings.memory, given.machine, given.explain, given.json)
+    return run(_settings(given), given.machine, given.explain, given.json)
 
 
 def _doctor(given: argparse.Namespace) -> int:

@@ -1,0 +1,92 @@
+"""From a model as the user names it to a worker that runs it: the one way in, for the chat, the bench and `accel.open`.
+
+model -> path (find.py) -> ModelSpec -> costs (calibrate.py) -> plan (plan.py) -> worker process (supervisor.py)
+"""
+
+from collections.abc import Callable
+from typing import Self
+
+from ..devices.paths import cache_dir
+from ..errors import AccelError
+from ..units import Bytes
+from .calibrate import keep_rows
+from .costs import RowTimes
+from .find import find
+from .footprint import MEMORY
+from .history import History
+from .plan import Plan, engine_options
+from .planning import Say, goal_of, nobody, plan_or_raise, this_machine
+from .sampling import Law
+from .session import Session, Wishes, new_seed
+from .settings import Settings
+from .supervisor import Supervisor
+
+Progress = Callable[[float], object]
+MEASURE_SECONDS = 0.3  # for the speed of a model that was never timed here
+
+
+class Opened:
+    """A model that runs under its plan; close it, or leave it as a context."""
+
+    def __init__(self, plan: Plan, worker: Supervisor, settings: Settings) -> None:
+        self.plan, self.worker, self.settings = plan, worker, settings
+
+    @property
+    def planned(self) -> Bytes:
+        """Main memory that the plan allows the worker."""
+        return Bytes(sum(part.size for part in self.plan.memory if part.tier == MEMORY))
+
+    def session(self, history: History | None = None) -> Session:
+        """A conversation; `history` keeps it on disk. Raises what the worker failed with, TemplateError."""
+        return Session(self.worker, wishes(self.settings), self.settings.system, history)
+
+    def close(self) -> None:
+        self.worker.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def wishes(settings: Settings) -> Wishes:
+    law = Law(
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        min_p=settings.min_p,
+        repeat_penalty=settings.repeat_penalty,
+        seed=new_seed() if settings.seed is None else settings.seed,
+    )
+    return Wishes(law, settings.max_tokens, settings.stop)
+
+
+def open_model(settings: Settings, say: Say = nobody, progress: Progress = nobody) -> Opened:
+    """Plans for a model and starts a worker with it; `say` is told what takes time, `progress` how far it is loaded.
+
+    Raises ModelError, NetworkError, DiskFull, PlanRefused, EngineError, WorkerDied.
+    """
+    goal, machine = goal_of(settings), this_machine(say)
+    path = find(settings.model, lambda header: plan_or_raise(header, goal, machine), say, settings.offline)
+    plan = plan_or_raise(path, goal, machine, say)
+    worker = Supervisor("llamacpp", engine_options(plan))
+    try:
+        worker.start()
+        worker.wait(progress)
+        if "measured on this model" not in plan.decode.rests_on:
+            _time_rows(plan, worker)
+    except BaseException:
+        worker.stop()
+        raise
+    return Opened(plan, worker, settings)
+
+
+def _time_rows(plan: Plan, worker: Supervisor) -> None:
+    """Times the loaded model and keeps it, so that the next plan knows this model's speed."""
+    times = worker.measure(MEASURE_SECONDS)
+    threads, repack = int(plan.choices["threads"].value), bool(plan.choices["repack"].value)
+    try:
+        keep_rows(plan.machine, plan.model, RowTimes(threads, repack, times.rows, times.seconds), cache_dir())
+    except AccelError:
+        return  # a cache without room: the model runs all the same, and is timed again next time

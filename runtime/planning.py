@@ -1,0 +1,75 @@
+"""From a model's header to a plan for it: what the chat, the bench and `accel plan` have in common."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..devices.machine import Machine
+from ..devices.measure import measured
+from ..devices.paths import cache_dir
+from ..devices.probe import probe
+from ..errors import PlanRefused
+from .calibrate import known_costs
+from .model import ModelSpec
+from .plan import Goal, Plan, Refusal, make_plan
+from .settings import Settings
+
+Say = Callable[[str], object]
+
+
+def nobody(_: object) -> None:
+    """Hears what is said and what is done, and does nothing about it."""
+
+
+def goal_of(settings: Settings) -> Goal:
+    return Goal(
+        context=settings.context,
+        memory=settings.memory,
+        approximate=settings.approximate,
+        kv_type=settings.kv_type,
+        threads=settings.threads,
+    )
+
+
+def this_machine(say: Say = nobody) -> Machine:
+    """With its speeds, measured once and kept."""
+    return measured(probe(), cache_dir(), say=say)
+
+
+def plan_for(path: Path, goal: Goal, machine: Machine, say: Say = nobody) -> Plan | Refusal:
+    """A plan to run a model here. Raises a ModelError, EngineError, or what a cache without room raises."""
+    model = ModelSpec.read(path)
+    return make_plan(machine, model, goal, known_costs(machine, model, goal, cache_dir(), say))
+
+
+def plan_or_raise(path: Path, goal: Goal, machine: Machine, say: Say = nobody) -> Plan:
+    """A plan to run a model here. Raises PlanRefused, and what `plan_for` raises."""
+    found = plan_for(path, goal, machine, say)
+    if isinstance(found, Refusal):
+        raise refused(path, found)
+    return found
+
+
+def refused(path: Path, refusal: Refusal) -> PlanRefused:
+    """A refusal as an error of one line."""
+    lacking = ", ".join(f"{size} of {tier}" for tier, size in refusal.lacking.items())
+    ways = [_flags(refusal.goal, goal) for goal in refusal.nearest]
+    if refusal.smaller:
+        name, size = refusal.smaller
+        ways.append(f"take its {name} of about {size}")
+    return PlanRefused(
+        f"{path.name} does not fit: {lacking} are lacking",
+        ", or ".join(way for way in ways if way) or "take a smaller model, or free some memory",
+        refusal,
+    )
+
+
+def _flags(wanted: Goal, nearest: Goal) -> str:
+    """How to ask for `nearest` instead."""
+    flags = []
+    if nearest.context != wanted.context:
+        flags.append(f"--context {nearest.context}")
+    if nearest.approximate and not wanted.approximate:
+        flags.append("--approximate")
+    if nearest.memory is not None and nearest.memory != wanted.memory:
+        flags.append(f"--memory {-(-nearest.memory // 2**20)}MiB")
+    return f"try {' '.join(flags)}" if flags else ""

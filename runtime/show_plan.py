@@ -1,0 +1,163 @@
+"""What `accel plan` prints: what a model would need, tier by tier, how fast it would be, and why."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..devices.cards import load_card
+from ..devices.machine import Machine
+from ..devices.paths import cache_dir
+from ..units import Bytes, to_json
+from .calibrate import known_costs, time_kernels
+from .costs import Costs, usual_costs
+from .find import plannable
+from .footprint import GPU, MEMORY, Allocation, total
+from .model import ModelSpec
+from .plan import Estimate, Goal, Plan, Refusal, make_plan
+from .planning import goal_of, refused, this_machine
+from .settings import Settings
+
+_BAR = 48  # characters
+_COLOURS = {"mapped": "blue", "anonymous": "green", "pinned": "yellow", "device": "magenta"}
+_KINDS = {
+    "mapped": "pages of files: the system may drop and read them again",
+    "anonymous": "the worker's own memory",
+    "pinned": "memory that stays in place",
+    "device": "memory of the GPU",
+}
+
+
+def run(settings: Settings, machine: str | None, explain: bool, json: bool) -> int:
+    """Prints the plan for the settings' model here, or on the machine of a card; nothing is loaded.
+
+    Raises PlanRefused (with `json` after printing the refusal), and what finding and reading the model raises.
+    """
+    goal = goal_of(settings)
+    here = this_machine(say)
+    target = load_card(machine) if machine else here
+
+    def plan(path: Path) -> Plan | Refusal:
+        model = ModelSpec.read(path)
+        return make_plan(target, model, goal, _costs(here, target, model, goal))
+
+    def check(path: Path) -> None:
+        if isinstance(found := plan(path), Refusal):
+            raise refused(path, found)
+
+    with plannable(settings.model, check, say, settings.offline) as path:
+        found = plan(path)
+    if json:
+        print(to_json(found).decode())
+    if isinstance(found, Refusal):
+        raise refused(path, found)
+    if not json:
+        show(found, explain)
+    return 0
+
+
+def say(doing: str) -> None:
+    print(doing, file=sys.stderr)
+
+
+def _costs(here: Machine, target: Machine, model: ModelSpec, goal: Goal) -> Costs:
+    """Of a card: the engine's buffers are those of here, the speeds are usual ones."""
+    cache = cache_dir()
+    costs = known_costs(here, model, goal, cache, say)
+    if target is here:
+        return costs if costs.rows else time_kernels(here, model, costs, cache, say=say)
+    return replace(usual_costs(target), dry_runs=costs.dry_runs, process=costs.process)
+
+
+def show(plan: Plan, explain: bool = False) -> None:
+    """The plan as tables, on stdout."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(_heading(plan))
+    for tier, size in total(plan.memory).items():
+        console.print()
+        console.print(_memory_table(plan, tier, size))
+    console.print()
+    console.print(_choice_table(plan, explain))
+    console.print()
+    console.print(_speed_table(plan))
+
+
+def _heading(plan: Plan) -> Any:
+    from rich.text import Text
+
+    model = plan.model
+    experts = f", {model.experts} experts of which {model.experts_used} are used" if model.experts else ""
+    parts = (model.name, f": {model.architecture}, {model.layers} layers{experts}, {model.size} ", model.format)
+    return Text.assemble((parts[0], "bold"), parts[1], parts[2], f"\non {plan.machine.name}")
+
+
+def _memory_table(plan: Plan, tier: str, size: Bytes) -> Any:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts = sorted((part for part in plan.memory if part.tier == tier), key=lambda part: -part.size)
+    free = _free(plan, tier)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for part in parts:
+        colour = _COLOURS[part.kind]
+        table.add_row(Text("■", colour), part.what, Text(str(part.size), justify="right"), Text(part.kind, "dim"))
+    title = Text.assemble((_tier_name(plan, tier), "bold"), f": {size} of {free} {_free_words(plan, tier)}")
+    return Group(title, bar(parts, free), table)
+
+
+def bar(parts: list[Allocation], free: Bytes) -> Any:
+    """One line as long as what is free, a colour for each kind; what is taken shows, however little it is."""
+    from rich.text import Text
+
+    scale = max(free, sum(part.size for part in parts), 1)
+    text = Text()
+    for kind, colour in _COLOURS.items():
+        size = sum(part.size for part in parts if part.kind == kind)
+        text.append("█" * max(round(_BAR * size / scale), 1 if size else 0), colour)
+    return text.append("░" * max(0, _BAR - len(text)), "dim")
+
+
+def _free(plan: Plan, tier: str) -> Bytes:
+    if tier == GPU:
+        return plan.machine.accelerators[0].free
+    free = plan.machine.memory.free
+    return min(free, plan.goal.memory) if plan.goal.memory is not None else free
+
+
+def _free_words(plan: Plan, tier: str) -> str:
+    return "that were allowed" if tier == MEMORY and plan.goal.memory is not None else "free"
+
+
+def _tier_name(plan: Plan, tier: str) -> str:
+    return plan.machine.accelerators[0].name if tier == GPU else tier
+
+
+def _choice_table(plan: Plan, explain: bool) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, choice in plan.choices.items():
+        value = {True: "yes", False: "no"}.get(choice.value, "") if isinstance(choice.value, bool) else choice.value
+        table.add_row(name.replace("_", " "), str(value), *([choice.reason] if explain else []))
+    return table
+
+
+def _speed_table(plan: Plan) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, estimate in (("prefill", plan.prefill), ("decode", plan.decode)):
+        table.add_row(name, *_speed(estimate))
+    return table
+
+
+def _speed(estimate: Estimate) -> tuple[str, str, str]:
+    likely, low, high = (f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in _three(estimate))
+    return f"{likely} tokens/s", f"{low} to {high}", f"by {estimate.rests_on}"
+
+
+def _three(estimate: Estimate) -> tuple[float, float, float]:
+    return estimate.likely, estimate.low, estimate.high
