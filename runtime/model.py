@@ -85,6 +85,7 @@ class ModelSpec:
     tokenizer: str
     pre_tokenizer: str
     bos: int | None
+    eos: int | None
     ends: tuple[int, ...]  # every token that ends a turn
     add_bos: bool
     chat_template: str
@@ -230,6 +231,7 @@ def _spec(facts: _Facts) -> ModelSpec:
         tokenizer=facts.text("tokenizer.ggml.model"),
         pre_tokenizer=facts.text("tokenizer.ggml.pre"),
         bos=facts.token("bos_token_id"),
+        eos=facts.token("eos_token_id"),
         ends=_ends(facts),
         add_bos=_add_bos(facts),
         chat_template=facts.text("tokenizer.chat_template"),

@@ -146,6 +146,10 @@ class Vocabulary(Protocol):
         """The bytes of one token; empty for control tokens."""
         ...
 
+    def text(self, token: int) -> str:
+        """A token as a template writes it, control tokens too."""
+        ...
+
     @property
     def ends(self) -> frozenset[int]:
         """Every token that ends a turn."""

@@ -72,7 +72,7 @@ def fake_spec(context: int) -> ModelSpec:
         heads=(1,) * LAYERS, kv_heads=(1,) * LAYERS, key_size=WIDTH, value_size=WIDTH, ff_width=WIDTH,
         vocabulary=VOCABULARY, context=context, experts=EXPERTS, experts_used=EXPERTS_USED, expert_width=WIDTH,
         shared_experts=0, sliding_window=0, recurrent=False, state=Bytes(0), weights=(), tokenizer="bytes",
-        pre_tokenizer="", bos=BOS, ends=tuple(sorted(ENDS)), add_bos=True, chat_template=TEMPLATE,
+        pre_tokenizer="", bos=BOS, eos=EOS, ends=tuple(sorted(ENDS)), add_bos=True, chat_template=TEMPLATE,
     )  # fmt: skip
 
 
@@ -95,6 +95,9 @@ class FakeVocabulary:
 
     def piece(self, token: int) -> bytes:
         return bytes([token]) if token < 256 else b""
+
+    def text(self, token: int) -> str:
+        return chr(token) if token < 256 else SPECIALS[token - 256]
 
 
 @dataclass(slots=True, eq=False)

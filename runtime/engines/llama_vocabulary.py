@@ -36,11 +36,14 @@ class LlamaVocabulary:
     def ends(self) -> frozenset[int]:
         return frozenset(token for token in range(self.size) if api.vocab_is_end(self._vocab, token))
 
-    def _ask(self, token: int) -> bytes:
+    def text(self, token: int) -> str:
+        return self._ask(token, special=True).decode(errors="replace")
+
+    def _ask(self, token: int, special: bool = False) -> bytes:
         if not 0 <= token < self.size:
             return b""
-        length = api.to_piece(self._vocab, token, ctypes.addressof(self._piece), len(self._piece), 0, False)
+        length = api.to_piece(self._vocab, token, ctypes.addressof(self._piece), len(self._piece), 0, special)
         if length < 0:
             self._piece = ctypes.create_string_buffer(-length)
-            length = api.to_piece(self._vocab, token, ctypes.addressof(self._piece), -length, 0, False)
+            length = api.to_piece(self._vocab, token, ctypes.addressof(self._piece), -length, 0, special)
         return self._piece.raw[:length]
