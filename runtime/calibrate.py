@@ -79,7 +79,7 @@ def time_kernels(
     machine: Machine, model: ModelSpec, costs: Costs, cache: Path, again: bool = False, say: Say = lambda doing: None
 ) -> Costs:
     """The costs with kernels for every format that matters in this model, timed where they were not or `again`: some
-    seconds for each format. They are kept unless other processes kept the machine busy.
+    seconds for each format, once. Where other processes keep the machine busy nothing is timed.
 
     Raises EngineError, or what a cache without room raises.
     """
@@ -87,8 +87,10 @@ def time_kernels(
     wanted = tuple(format for format in _formats(model) if format not in timed)
     if not wanted:
         return costs
+    if _busy() > _BUSY:
+        say(f"the machine is busy: its speed with {', '.join(wanted)} is not timed")
+        return costs
     say(f"timing {', '.join(wanted)} on this machine")
-    busy = _busy()
     found = _time(machine, wanted, cache)
     costs = replace(
         costs,
@@ -99,11 +101,9 @@ def time_kernels(
             for threads, seconds in (found.overhead or {}).items()
         },
     )
-    if max(busy, _busy()) > _BUSY:
-        say("the machine is busy: these times are not kept")
-    else:
-        file = _file(cache, "machine", machine.fingerprint)
-        _write(file, _OfMachine(costs.kernels, costs.repacked, costs.overhead))
+    if _busy() <= _BUSY:
+        kept = _OfMachine(costs.kernels, costs.repacked, costs.overhead)
+        _write(_file(cache, "machine", machine.fingerprint), kept)
     return costs
 
 

@@ -4,7 +4,7 @@
 import math
 import time
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..devices.machine import Machine
@@ -16,6 +16,7 @@ from .model import ModelSpec, Weights
 if TYPE_CHECKING:
     from .engines.base import Engine
 
+MEASURED, KERNELS = "times measured on this model", "kernels measured on this machine"  # what estimates rest on
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # forwards of so many rows are timed
 _FEWEST = 4  # forwards that are timed, however slow
 USUAL_DEPTH = 512  # positions that a decoded token is assumed to look back at
@@ -132,16 +133,18 @@ class Costs:
         return Kernel(part.format, repacked, threads, *map(Rate, rates))
 
     def row_times(self, threads: int, repack: bool) -> RowTimes | None:
-        return next((times for times in self.rows if (times.threads, times.repack) == (threads, repack)), None)
+        """Measured so, or else as near to it as any were."""
+        return min(self.rows, key=lambda times: (times.repack != repack, abs(times.threads - threads)), default=None)
 
     def rests_on(self, model: ModelSpec, threads: int, placement: Placement) -> str:
         if placement.gpu_layers:
             return "the bandwidth of the GPU and of main memory"
-        if self.row_times(threads, placement.repack):
-            return "times measured on this model"
+        if times := self.row_times(threads, placement.repack):
+            measured = (times.threads, times.repack) == (threads, placement.repack)
+            return MEASURED if measured else f"{KERNELS}, and {MEASURED} opened otherwise"
         formats = {kernel.format for kernel in self.kernels}
         if {part.format for part in model.weights if part.role not in ("embedding", "other")} <= formats:
-            return "kernels measured on this machine"
+            return KERNELS
         return "usual kernels, not measured here"
 
 
@@ -156,19 +159,28 @@ def usual_costs(machine: Machine) -> Costs:
 
 def decode_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
     """One token of one sequence, at the usual depth."""
-    measured = costs.row_times(threads, placement.repack) if not placement.gpu_layers else None
-    weights = measured.of(1) if measured else _forward_seconds(machine, model, placement, costs, threads, rows=1)
+    weights = forward_seconds(machine, model, placement, costs, threads, rows=1)
     return weights + attention_seconds(machine, model, placement, threads, min(placement.context, USUAL_DEPTH))
 
 
 def prefill_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
     """One token of a long prompt, in forwards of `placement.ubatch` rows."""
     rows = min(placement.ubatch, placement.context)
-    measured = costs.row_times(threads, placement.repack) if not placement.gpu_layers else None
-    if measured:
-        # A batch of 512 runs faster per row than the largest that was timed.
-        return measured.of(max(measured.rows)) / max(measured.rows)
-    return _forward_seconds(machine, model, placement, costs, threads, rows) / rows
+    return forward_seconds(machine, model, placement, costs, threads, rows) / rows
+
+
+def forward_seconds(
+    machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, rows: int
+) -> float:
+    """One forward of so many rows at the start of a context: as the kernels let expect, set right by what was measured
+    on the loaded model, with these threads or the nearest and with as many rows or the most."""
+    expected = _expected_seconds(machine, model, placement, costs, threads, rows)
+    times = costs.row_times(threads, placement.repack) if not placement.gpu_layers else None
+    if not times:
+        return expected
+    seen = min(rows, max(times.rows))
+    alike = replace(placement, repack=times.repack)
+    return expected * times.of(seen) / _expected_seconds(machine, model, alike, costs, times.threads, seen)
 
 
 def attention_seconds(machine: Machine, model: ModelSpec, placement: Placement, threads: int, depth: int) -> float:
@@ -189,14 +201,15 @@ def gpu_bandwidth(machine: Machine) -> Rate:
     return Rate((known or 4 * bandwidth(machine, machine.processor.threads)) * _GPU_EFFICIENCY)
 
 
-def _forward_seconds(
+def _expected_seconds(
     machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, rows: int
 ) -> float:
     near, far = 0.0, 0.0
     weights = [part for part in model.weights if part.role != "embedding" or model.tied]
     beyond_cache = _beyond_cache(sum(part.size for part in weights if not is_on_gpu(part, model, placement)))
     for part in weights:
-        needed = part.size * (model.experts_used / model.experts if part.role == "experts" and model.experts else 1.0)
+        share = model.experts_used / model.experts if part.role == "experts" and model.experts else 1.0
+        needed = float(part.size) * share
         if is_on_gpu(part, model, placement):
             far += needed * max(1.0, rows / _GPU_BATCHED)
             continue

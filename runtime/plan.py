@@ -16,7 +16,7 @@ import msgspec
 
 from ..devices.machine import Machine
 from ..units import Bytes
-from .costs import USUAL_DEPTH, Costs, attention_seconds, bits, decode_seconds, prefill_seconds
+from .costs import KERNELS, MEASURED, USUAL_DEPTH, Costs, attention_seconds, bits, decode_seconds, prefill_seconds
 from .footprint import CELLS, GPU, MEMORY, Allocation, Placement, footprint, repacked_weights, total
 from .model import ModelSpec
 
@@ -33,7 +33,7 @@ SMALLER_KV = ("q8_0", "q4_0")
 _KEPT_FREE = 0.04  # of what is free now, for the rest of the system
 _GPU_KEPT_FREE = Bytes.from_mib(400)  # driver, kernels and their workspace
 _QUANTISATIONS = {"Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q3_K_M": 4.0, "Q2_K": 3.2}  # bits per weight
-_SPREAD = {"measured on this model": (0.85, 1.12), "measured kernels": (0.7, 1.35)}  # of the likely speed
+_SPREAD = {MEASURED: (0.8, 1.15), KERNELS: (0.65, 1.3)}  # of the likely speed, by what it rests on
 _WIDE_SPREAD = (0.45, 2.0)
 
 
@@ -245,7 +245,7 @@ def _plan(search: _Search, placement: Placement) -> Plan:
 
 def _estimate(seconds: float, more: float, rests_on: str) -> Estimate:
     """`more`: seconds that are added once the context is full."""
-    low, high = next((spread for words, spread in _SPREAD.items() if words in rests_on), _WIDE_SPREAD)
+    low, high = next((spread for words, spread in _SPREAD.items() if rests_on.startswith(words)), _WIDE_SPREAD)
     return Estimate(low / (seconds + more), 1 / seconds, high / seconds, rests_on)
 
 

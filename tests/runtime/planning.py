@@ -1,0 +1,95 @@
+"""Machines and models that the planner's tests draw."""
+
+from hypothesis import strategies as st
+
+from accel.devices.machine import Accelerator, Machine, Memory, Processor
+from accel.offload.gguf_header import FORMATS
+from accel.runtime.costs import Costs, Kernel, RowTimes
+from accel.runtime.model import ModelSpec, Weights
+from accel.runtime.plan import Goal
+from accel.units import Bytes, Rate
+
+MIB = 2**20
+
+
+def a_model(layers=4, width=512, format="Q4_0", vocabulary=1024, context=32768, kv_heads=2, head=64, experts=0):
+    """A model of plausible shapes, without a file."""
+    values, size = FORMATS[format]
+    per_layer = width * width * 2 * size // values
+    ff = 3 * width * width * 3 * size // values
+
+    def part(layer, role, bytes):
+        return Weights(layer, role, format if role != "other" else "F32", Bytes(bytes), 64 if role != "other" else 0)
+
+    parts = [part(-1, "embedding", vocabulary * width * size // values), part(-1, "output", vocabulary * width * 2)]
+    for layer in range(layers):
+        parts += [part(layer, "attention", per_layer), part(layer, "other", 8 * width)]
+        parts.append(part(layer, "experts", ff * experts) if experts else part(layer, "dense", ff))
+    return ModelSpec(
+        paths=("model.gguf",), sizes=(Bytes(sum(p.size for p in parts)),), fingerprint="0" * 32, architecture="x",
+        name="drawn", layers=layers, width=width, heads=(width // head,) * layers, kv_heads=(kv_heads,) * layers,
+        key_size=head, value_size=head, ff_width=3 * width, vocabulary=vocabulary, context=context, experts=experts,
+        experts_used=min(experts, 2), expert_width=3 * width if experts else 0, shared_experts=0, sliding_window=0,
+        recurrent=False, state=Bytes(0), weights=tuple(parts), tokenizer="gpt2", pre_tokenizer="", bos=None, eos=None,
+        ends=(0,), add_bos=False, chat_template="",
+    )  # fmt: skip
+
+
+def a_machine(memory=16 * 2**30, cores=4, gpu=0, unified=False, bandwidth=360e9):
+    cards = (Accelerator("card", "cuda", Bytes(gpu), Bytes(gpu), Rate(bandwidth), unified=unified),) if gpu else ()
+    rates = tuple(Rate(min(12e9 * n, 30e9)) for n in range(1, cores + 1))
+    chip = Processor("chip", cores, cores, ("avx2",), rates)
+    return Machine("drawn", chip, Memory(Bytes(memory), Bytes(memory)), cards)
+
+
+def kernels(format, cores):
+    return tuple(
+        Kernel(format, repacked, threads, Rate(rate * threads), Rate(rate * threads**0.5), Rate(2 * rate * threads))
+        for repacked, rate in ((False, 11e9), (True, 19e9))
+        for threads in (1, cores)
+    )
+
+
+models = st.builds(
+    a_model,
+    layers=st.integers(1, 12),
+    width=st.sampled_from([256, 512, 1024, 2048]),
+    format=st.sampled_from(["Q4_0", "Q8_0", "F16", "Q4_K"]),
+    vocabulary=st.sampled_from([256, 4096, 151936]),
+    context=st.sampled_from([0, 128, 1000, 4096, 32768]),
+    kv_heads=st.integers(1, 8),
+    head=st.sampled_from([8, 64, 128]),
+    experts=st.sampled_from([0, 8, 64]),
+)
+sizes = st.integers(2**24, 2**34)
+machines = st.builds(
+    a_machine,
+    memory=sizes,
+    cores=st.integers(1, 16),
+    gpu=st.one_of(st.just(0), sizes),
+    unified=st.booleans(),
+    bandwidth=st.floats(2e10, 2e12),
+)
+goals = st.builds(
+    Goal,
+    context=st.one_of(st.none(), st.integers(1, 100_000)),
+    sequences=st.integers(1, 50),
+    memory=st.one_of(st.none(), sizes.map(Bytes)),
+    approximate=st.booleans(),
+    kv_type=st.sampled_from([None, None, "f16", "q8_0", "q4_0"]),
+    threads=st.one_of(st.none(), st.integers(1, 32)),
+)
+measured_rows = st.builds(
+    lambda threads, repack, first: RowTimes(threads, repack, (1, 8, 32), (first, 3 * first, 9 * first)),
+    st.integers(1, 8),
+    st.booleans(),
+    st.floats(1e-4, 1),
+)
+costs = st.builds(
+    Costs,
+    process=st.just((Bytes(40 * MIB), Bytes(25 * MIB))),
+    repacked=st.sampled_from([{}, {"Q4_0": 8, "Q4_K": 8}]),
+    kernels=st.sampled_from([(), (*kernels("Q4_0", 4), *kernels("Q8_0", 4))]),
+    rows=st.one_of(st.just(()), st.tuples(measured_rows)),
+    offloads=st.booleans(),
+)
