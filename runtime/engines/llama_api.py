@@ -91,7 +91,6 @@ _buffers_name = _function("ggml_backend_buft_name", ctypes.c_char_p, address)
 # True as soon as the first byte at the given address is not zero: `Stop.flag` is looked at between two graph nodes
 # by C code alone. A Python callback there would cost more than many a node.
 STOP_CHECK = ctypes.cast(ctypes.CDLL("msvcrt" if os.name == "nt" else None).strlen, address).value
-NEVER = ctypes.create_string_buffer(1)
 
 
 class Tensor(ctypes.Structure):

@@ -180,9 +180,11 @@ class LlamaCpp:
 
     def _watch(self, stop: Stop | None) -> None:
         self._stop = stop
-        self._stop_flag = (ctypes.c_char * 2).from_buffer(stop.flag) if stop else None
-        flag = ctypes.addressof(self._stop_flag) if self._stop_flag else None
-        api.set_abort(self._context, api.STOP_CHECK if stop else None, flag)
+        if stop is None:
+            api.set_abort(self._context, None, None)
+        else:
+            self._stop_flag = (ctypes.c_char * 2).from_buffer(stop.flag)
+            api.set_abort(self._context, api.STOP_CHECK, ctypes.addressof(self._stop_flag))
 
     def _place(self, batch: Batch, n: int, placed: dict[int, list[tuple[int, int]]]) -> None:
         """Gives every row its position and its sequence numbers. `placed` gets, for every sequence, (node, row) where
@@ -310,14 +312,15 @@ class LlamaCpp:
         line = self._line(seq)
         self._clear(seq)
         positions, payload = read_state(source, self._maker, self.can.context, self._state_bytes)
-        if sum(other.length + other.count for other in self._lines) + positions > self.can.context:
-            raise ContextFull(f"no room for the {positions} positions of the saved state", "forget another sequence")
         data = np.frombuffer(payload, np.uint8)
         read = api.state_set(self._context, data.ctypes.data, data.nbytes, seq, 0)
-        if read != data.nbytes or self._memory.length(seq) != positions:
-            self._memory.remove(seq)
-            raise StateError("llama.cpp does not take the saved state", "prefill the conversation again")
-        line.length = positions
+        if read == data.nbytes and self._memory.length(seq) == positions:
+            line.length = positions
+            return
+        self._memory.remove(seq)
+        if sum(other.length + other.count for other in self._lines) + positions > self.can.context:
+            raise ContextFull(f"no room for the {positions} positions of the saved state", "forget another sequence")
+        raise StateError("llama.cpp does not take the saved state", "prefill the conversation again")
 
     def view(self, kv: Any = None, layers: Any = None) -> "LlamaCpp":
         raise EngineError("this engine has no views", "ask `can.view`")

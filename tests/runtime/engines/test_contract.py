@@ -207,6 +207,18 @@ def test_a_saved_sequence_continues_exactly(empty):
     assert np.array_equal(feed(empty, 2, [9]), wanted)
 
 
+def test_a_state_for_which_there_is_no_room_is_not_taken(empty):
+    for _ in range(5):
+        feed(empty, 0, [3] * 60)
+    file = io.BytesIO()
+    empty.save(0, file)
+    with pytest.raises(ContextFull):
+        empty.load(1, io.BytesIO(file.getvalue()))
+    assert empty.length(1) == 0
+    empty.load(0, io.BytesIO(file.getvalue()))
+    assert empty.length(0) == 300
+
+
 def test_a_save_in_the_midst_of_a_draft_is_refused(empty):
     empty.forward(Batch.chain(0, TEXT))
     with pytest.raises(EngineError):
