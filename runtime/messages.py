@@ -22,7 +22,7 @@ KINDS: dict[str, type[AccelError]] = {kind.__name__: kind for kind in STATUS}
 _MOST_WORDS = 2000  # characters of an error's line
 
 Id: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 Token: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Tokens: TypeAlias = Annotated[tuple[Token, ...], msgspec.Meta(max_length=2**21)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -36,6 +36,23 @@ Prompt: TypeAlias = Annotated[tuple[Part, ...], msgspec.Meta(min_length=1, max_l
 Reason: TypeAlias = Literal["end", "stop", "length", "context", "cancelled"]
 
 
+class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a worker on this machine is told on its standard input, one line of JSON: the engine with its options, where
+    to listen, and whom to let in (a public key; nothing where the address is private)."""
+
+    engine: str
+    options: msgspec.Raw
+    address: str
+    allowed: str = ""
+
+
+class Listening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What it says on its standard output, one line of JSON: where to find it, and its public key."""
+
+    address: str
+    key: str = ""
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     """What all messages are."""
 
@@ -44,6 +61,13 @@ class Hello(Record, frozen=True):
     """The first of a front's messages; the same in every version."""
 
     version: int = VERSION
+
+
+class GrammarSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an answer must look like."""
+
+    kind: Literal["json_schema", "regex", "lark", "gbnf"]
+    text: str
 
 
 class Generate(Record, frozen=True):
@@ -57,14 +81,7 @@ class Generate(Record, frozen=True):
     stops: Stops = ()
     thoughts: Markers | None = None
     thinking: bool = False  # whether the prompt has opened a thought
-    grammar: "Grammar | None" = None
-
-
-class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an answer must look like."""
-
-    kind: Literal["json_schema", "regex", "lark", "gbnf"]
-    text: str
+    grammar: GrammarSource | None = None
 
 
 class Cancel(Record, frozen=True):
@@ -132,13 +149,6 @@ class Loading(Record, frozen=True):
     fraction: float
 
 
-class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes that the worker's process holds."""
-
-    anonymous: Count
-    mapped: Count
-
-
 class Ready(Record, frozen=True):
     """The model is loaded. The template is the model file's own, and as hostile as the file."""
 
@@ -156,7 +166,6 @@ class Ready(Record, frozen=True):
     ends: Tokens
     saves: bool  # whether Save and Load work
     seconds: Seconds  # that loading took
-    memory: Memory
 
 
 class Started(Record, frozen=True):
@@ -254,7 +263,7 @@ class Measured(Record, frozen=True):
 
 
 class Statistics(Record, frozen=True):
-    """Since the worker is ready, and now."""
+    """Since the worker is ready: `forwards`, `rows`, `generated`; the others now."""
 
     id: Id
     forwards: Count
@@ -264,7 +273,8 @@ class Statistics(Record, frozen=True):
     waiting: Count  # requests
     positions: Count  # cached
     context: Count
-    memory: Memory
+    anonymous: Count  # bytes that the process holds
+    mapped: Count  # bytes of files that are in memory for it
 
 
 class Pong(Record, frozen=True):

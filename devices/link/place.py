@@ -8,6 +8,8 @@ from pathlib import Path
 
 import zmq
 
+from ...errors import LinkError
+
 LOOPBACK = "tcp://127.0.0.1:*"  # any free port; nobody may speak there without the right keys
 _LONGEST = 100  # bytes of a path that every system takes for a socket
 
@@ -17,9 +19,12 @@ def meeting_place() -> Iterator[str]:
     """An address to listen at. Until the block ends it is a socket in a new folder that only this user can enter;
     where there are no such sockets, or the folder's path is too long for one, a port on loopback, which needs keys.
 
-    Two that have met stay connected when the block ends.
+    Two that have met stay connected when the block ends. Raises LinkError where no folder can be made.
     """
-    folder = Path(tempfile.mkdtemp(prefix="accel-"))  # made with mode 0700
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="accel-"))  # made with mode 0700
+    except OSError as error:
+        raise LinkError(f"cannot make a folder for a socket: {error}", "set TMPDIR to a folder of yours") from error
     try:
         path = folder / "link"
         yield f"ipc://{path}" if zmq.has("ipc") and len(bytes(path)) <= _LONGEST else LOOPBACK

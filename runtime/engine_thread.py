@@ -1,0 +1,162 @@
+"""The thread that opens an engine and alone speaks to it, answering requests as they come."""
+
+import gc
+import os
+import time
+import traceback
+from pathlib import Path
+from queue import SimpleQueue
+
+import msgspec
+
+from ..devices.resident import resident
+from ..errors import AccelError, UsageError
+from ..units import from_json
+from . import messages
+from .engines import open_engine, options_type
+from .engines.base import Engine
+from .generate import Generator, Ticket
+from .outbox import Outbox
+from .sequences import Sequences
+
+BROKEN = 70  # exit code of a worker that met an error of its own
+_END = None
+
+
+class EngineThread:
+    """`run` is the thread's; everything else is called by others. What it has to say goes to the outbox."""
+
+    def __init__(self, opening: messages.Opening, outbox: Outbox) -> None:
+        self._opening = opening
+        self._outbox = outbox
+        self._inbox: SimpleQueue[Ticket | messages.Request | None] = SimpleQueue()
+        self._ending = False
+        self._later: list[messages.Measure] = []  # for when nothing runs
+
+    def ask(self, request: Ticket | messages.Request) -> None:
+        self._inbox.put(request)
+
+    def end(self) -> None:
+        """After what it does now, or in the middle of loading."""
+        self._ending = True
+        self._inbox.put(_END)
+
+    def run(self) -> None:
+        try:
+            self._serve()
+        except AccelError as error:
+            self._outbox.put(messages.failed(0, error))
+        except BaseException:  # noqa: BLE001 - nothing could go on; the front learns of it by our end
+            traceback.print_exc()
+            os._exit(BROKEN)
+
+    def _serve(self) -> None:
+        start = time.monotonic()
+        engine = self._open()
+        sequences = Sequences(engine)
+        generator = Generator(engine, sequences, self._outbox.put)
+        self._outbox.put(_ready(engine, self._opening.engine, time.monotonic() - start))
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # no collection in mid-answer; between answers it has time
+        idle = True
+        while True:
+            if idle:
+                gc.collect()
+            while idle or not self._inbox.empty():
+                if (request := self._inbox.get()) is _END:
+                    return
+                self._answer(request, engine, sequences, generator)
+                idle = False
+            idle = not generator.step() and not self._measure_later(engine, sequences)
+
+    def _open(self) -> Engine:
+        try:
+            options = from_json(bytes(self._opening.options), options_type(self._opening.engine))
+        except msgspec.DecodeError as error:
+            raise UsageError(f"the options of the engine cannot be read: {error}") from error
+        return open_engine(self._opening.engine, options, self._tell_progress)
+
+    def _tell_progress(self, fraction: float) -> bool:
+        self._outbox.put(messages.Loading(fraction))
+        return not self._ending
+
+    def _answer(
+        self, request: Ticket | messages.Request | None, engine: Engine, sequences: Sequences, generator: Generator
+    ) -> None:
+        put = self._outbox.put
+        try:
+            match request:
+                case Ticket():
+                    generator.add(request)
+                case messages.Encode(id, prompt):
+                    put(messages.Encoded(id, tuple(generator.encode(prompt))))
+                case messages.Save(id, conversation, path):
+                    put(messages.Saved(id, *sequences.save(conversation, Path(path))))
+                case messages.Load(id, conversation, path):
+                    put(messages.Loaded(id, sequences.load(conversation, Path(path))))
+                case messages.Forget(id, conversation):
+                    sequences.forget(conversation)
+                    put(messages.Forgotten(id))
+                case messages.Survey(id):
+                    put(_statistics(id, sequences, generator))
+                case messages.Measure():
+                    self._later.append(request)
+        except AccelError as error:
+            put(messages.failed(_id_of(request), error))
+
+    def _measure_later(self, engine: Engine, sequences: Sequences) -> bool:
+        """Once nothing runs; whether there was something to measure."""
+        if not self._later:
+            return False
+        from .costs import measure_rows
+
+        request = self._later.pop(0)
+        sequences.forget_all()
+        try:
+            times = measure_rows(engine, 0, False, request.seconds)  # the front knows how it was opened
+        except AccelError as error:
+            self._outbox.put(messages.failed(request.id, error))
+        else:
+            self._outbox.put(messages.Measured(request.id, times.rows, times.seconds))
+        return True
+
+
+def _id_of(request: Ticket | messages.Request | None) -> int:
+    return request.request.id if isinstance(request, Ticket) else getattr(request, "id", 0)
+
+
+def _ready(engine: Engine, name: str, seconds: float) -> messages.Ready:
+    spec, vocabulary = engine.spec, engine.vocabulary
+    return messages.Ready(
+        version=messages.VERSION,
+        pid=os.getpid(),
+        engine=name,
+        model=messages.plain(spec.name),
+        fingerprint=spec.fingerprint,
+        context=engine.can.context,
+        sequences=engine.can.sequences,
+        vocabulary=vocabulary.size,
+        template=messages.plain(spec.chat_template),
+        bos=messages.plain(vocabulary.text(spec.bos)) if spec.bos is not None else "",
+        eos=messages.plain(vocabulary.text(spec.eos)) if spec.eos is not None else "",
+        ends=tuple(sorted(vocabulary.ends)),
+        saves=engine.can.save,
+        seconds=seconds,
+    )
+
+
+def _statistics(id: int, sequences: Sequences, generator: Generator) -> messages.Statistics:
+    anonymous, mapped = resident()
+    return messages.Statistics(
+        id=id,
+        forwards=generator.forwards,
+        rows=generator.rows,
+        generated=generator.generated,
+        running=generator.running,
+        waiting=generator.waiting,
+        positions=sequences.positions,
+        context=sequences.context,
+        anonymous=int(anonymous),
+        mapped=int(mapped),
+    )

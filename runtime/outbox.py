@@ -1,0 +1,56 @@
+"""What a worker has to say, from the thread that computes to the thread that sends."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from .messages import Event, Loading, Text
+
+
+class Outbox:
+    """`put` from one thread, `take` from another.
+
+    A token is said at once when the sender sleeps; those that follow faster than the sender's beat travel together, so
+    that what one token costs does not grow with the number of messages a link can carry.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._messages: deque[Event] = deque()
+        self._beating = False  # whether the sender comes back soon by itself
+
+    def put(self, message: Event) -> None:
+        self._messages.append(message)
+        if not self._beating or type(message) is not Text:
+            self._wake()
+
+    def take(self) -> list[Event]:
+        """All that is there. Where it is empty, the next `put` wakes the sender; otherwise the sender is expected to
+        look again soon."""
+        self._beating = bool(self._messages)
+        if not self._messages:  # looked at after the beat was set: what came before now is seen, what comes wakes
+            return []
+        return merged(self._messages.popleft() for _ in range(len(self._messages)))
+
+
+def merged(messages: Iterable[Event]) -> list[Event]:
+    """The same, in fewer: texts of one answer that follow one another become one, of loading only the last is kept."""
+    found: list[Event] = []
+    texts: dict[int, int] = {}  # of an answer, the place of its text that can still grow
+    loading: int | None = None
+    for message in messages:
+        if isinstance(message, Text):
+            at = texts.get(message.id)
+            last = found[at] if at is not None else None
+            if isinstance(last, Text) and last.thought == message.thought:
+                found[at or 0] = Text(message.id, last.text + message.text, message.thought, message.tokens)
+                continue
+            texts[message.id] = len(found)
+        elif isinstance(message, Loading):
+            if loading is not None:
+                found[loading] = message
+                continue
+            loading = len(found)
+        else:
+            texts.pop(getattr(message, "id", -1), None)
+        found.append(message)
+    return found

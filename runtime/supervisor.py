@@ -1,0 +1,172 @@
+"""The front's side of a worker: starts it, asks it, and starts another where it died."""
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ..errors import AccelError, LinkError
+from . import messages
+from .life import Life
+from .sampling import Law
+from .text import Markers
+
+_LOOK = 0.5  # seconds after which a waiting thread lets a signal through, on systems that need it
+
+Step = messages.Started | messages.Prefilled | messages.Text | messages.Finished
+A = TypeVar("A")
+
+
+class Answer:
+    """What comes of a prompt, step by step; the last step is `Finished`. Iterating raises what it failed with, and
+    WorkerDied. Leaving the `with` block cancels what has not ended."""
+
+    def __init__(self, life: Life, id: int, steps: "SimpleQueue[messages.Event | AccelError]") -> None:
+        self.id = id
+        self._life = life
+        self._steps = steps
+        self._ended = False
+
+    def cancel(self) -> None:
+        """It ends with its next step, reason "cancelled". From any thread, or a signal handler."""
+        if not self._ended:
+            self._life.tell(messages.Cancel(self.id))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Step:
+        if self._ended:
+            raise StopIteration
+        step = _next(self._steps)
+        if isinstance(step, AccelError):
+            self._ended = True
+            raise step
+        self._ended = isinstance(step, messages.Finished)
+        if not isinstance(step, Step):
+            raise LinkError(f"the worker answered a prompt with {type(step).__name__}")
+        return step
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.cancel()
+
+
+class Supervisor:
+    """Holds an engine in a process of its own. It starts with `start` or with the first request; a worker that has
+    ended is replaced at the next request, the one that it was answering raises WorkerDied.
+
+    Every request raises what the engine could not be opened with. Any thread may ask; several may at once.
+    """
+
+    def __init__(self, engine: str, options: Any) -> None:
+        """`engine` and `options`: see `engines.open_engine`."""
+        self._engine = engine
+        self._options = options
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._life: Life | None = None
+
+    def start(self) -> None:
+        """Returns at once; nothing happens where a worker runs."""
+        self._living()
+
+    def wait(self, progress: Callable[[float], object] | None = None) -> messages.Ready:
+        """Until the model is loaded; `progress` is called with 0 to 1 by this thread."""
+        return self._living().wait(progress)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the worker's process, where there is one."""
+        life = self._life
+        return life.pid if life and life.alive else None
+
+    def generate(
+        self,
+        conversation: str,
+        prompt: Sequence[str | Sequence[int]],
+        law: Law,
+        most: int | None = None,
+        stops: Sequence[str] = (),
+        thoughts: Markers | None = None,
+        thinking: bool = False,
+        grammar: messages.GrammarSource | None = None,
+    ) -> Answer:
+        """Answer a prompt: texts whose control tokens count, and tokens of earlier answers; see `messages.Generate`."""
+        life = self._ready_life()
+        id = next(self._numbers)
+        request = messages.Generate(
+            id, conversation, _parts(prompt), law, most, tuple(stops), thoughts, thinking, grammar
+        )
+        return Answer(life, id, life.ask(request))
+
+    def encode(self, prompt: Sequence[str | Sequence[int]]) -> tuple[int, ...]:
+        """The tokens of a prompt."""
+        return self._ask(messages.Encode(next(self._numbers), _parts(prompt)), messages.Encoded).tokens
+
+    def save(self, conversation: str, path: str) -> messages.Saved:
+        """What is cached of a conversation, to a file that is there whole or not at all."""
+        return self._ask(messages.Save(next(self._numbers), conversation, path), messages.Saved)
+
+    def load(self, conversation: str, path: str) -> messages.Loaded:
+        """Raises StateError for a file of another model, or a damaged one."""
+        return self._ask(messages.Load(next(self._numbers), conversation, path), messages.Loaded)
+
+    def forget(self, conversation: str) -> None:
+        """Let go what is cached of it."""
+        self._ask(messages.Forget(next(self._numbers), conversation), messages.Forgotten)
+
+    def measure(self, seconds: float) -> messages.Measured:
+        """Times of forwards of several numbers of rows; answered when nothing else runs."""
+        return self._ask(messages.Measure(next(self._numbers), seconds), messages.Measured)
+
+    def statistics(self) -> messages.Statistics:
+        return self._ask(messages.Survey(next(self._numbers)), messages.Statistics)
+
+    def stop(self) -> None:
+        """Ends the worker, whatever it does; returns when its process is gone. The next request starts another."""
+        with self._lock:
+            life, self._life = self._life, None
+        if life:
+            life.end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _living(self) -> Life:
+        with self._lock:
+            if not self._life or not self._life.alive:
+                self._life = Life(self._engine, self._options)
+            return self._life
+
+    def _ready_life(self) -> Life:
+        life = self._living()
+        life.wait()
+        return life
+
+    def _ask(self, request: Any, kind: type[A]) -> A:
+        found = _next(self._ready_life().ask(request))
+        if isinstance(found, AccelError):
+            raise found
+        if not isinstance(found, kind):
+            raise LinkError(f"the worker answered {type(request).__name__} with {type(found).__name__}")
+        return found
+
+
+def _next(steps: "SimpleQueue[messages.Event | AccelError]") -> messages.Event | AccelError:
+    while True:
+        try:
+            return steps.get(timeout=_LOOK)
+        except Empty:
+            continue
+
+
+def _parts(prompt: Sequence[str | Sequence[int]]) -> tuple[str | tuple[int, ...], ...]:
+    return tuple(part if isinstance(part, str) else tuple(part) for part in prompt)
