@@ -6,6 +6,17 @@ ASK = (
     "[|||can you tell me |tell me |please tell me |I want to know |do you know |could you explain |explain |I wonder ]"
 )
 
+HOW_TO = (
+    "[how do I|how can I|how to|how could I|how does one|what do I type to|what do I have to do to|which command "
+    "lets me|"
+    "I want to|I need to|I'd like to|I would like to know how to|is there a way to|what is the command to|can I|"
+    "is it possible to|which command do I use to|help me to|where can I|what should I do to|tell me how to|show me "
+    "how to|"
+    "explain how to|do you know how to|what do I enter if I want to|which command is there to|I have to|please tell "
+    "me how to|"
+    "what must I do if I want to|I am trying to|what is a good way to] "
+)
+
 COMMANDS = {
     "accel chat": "accel chat opens a chat with a model; without a name it opens the demo model.",
     "accel plan": "accel plan MODEL shows how much memory and speed a model will need before it is loaded.",
@@ -34,6 +45,13 @@ WHAT_DOES = (
     "[what happens|what will happen] [when|if] I [type|run|enter|use|start|press] {c}?",
     "[what can I do|what do I get] with {c}?",
     "{c}",
+    "{c}[:|,|.] [what is it|what does it do|what is that|what does that mean|what is this for|explain it]?",
+    "[what is|what's] the [use|meaning|point|effect|job] of [|the command |typing ]{c}?",
+    "[what would|what will|what does] [happen with|come from|I see after|I see when I use|I get from] {c}?",
+    "[is|does] {c} [useful|do anything|good for something|of any use]?",
+    "[I see|there is|you mentioned|I found] the command {c}[.|,] [what does it do|what is it for|please explain it]?",
+    "[the command|typing|using|running] {c} does what?",
+    "{c} [does|shows|means|is] what?",
     "[I typed|I saw|I read about|somebody told me about] {c}. What [is it|does it do|is that for]?",
 )
 HOW: dict[tuple[str, ...], str] = {
@@ -47,6 +65,12 @@ HOW: dict[tuple[str, ...], str] = {
         "a better model|a larger model|a smarter model]",
         "[can I|is it possible to|may I] [use|run|get|load|download] [a real model|a bigger model|another model|"
         "a better model|other models|a larger model]?",
+        HOW_TO + "[change|switch|exchange] [the model|models|to another model|to a real model|this small model]",
+        "[where do I|from where can I] [get|find|take] [a real model|a bigger model|good models|other models]?",
+        "[is there|do you have|have you got|are there] [a bigger model|a better model|a real model|other models|"
+        "more models]?",
+        "[this|the] [demo|demonstration|small] model is [not enough|too small|too weak|too stupid][| for me]",
+        "[the model|you] [should be|could be|need to be] [bigger|better|smarter|cleverer]",
         "you are too [small|silly|stupid|simple][|, I want a better model|. What now]?",
         "[which|what] command [downloads|gets|starts|loads|runs] [a real model|another model|a bigger model|a model]?",
     ): "Start accel chat hf:owner/repo with the owner and name of a model, or give the path of a GGUF file.",
@@ -61,8 +85,7 @@ HOW: dict[tuple[str, ...], str] = {
     ): "accel runs the language model you have on the machine you have: it plans the memory before it loads a model, "
        "and keeps to the plan.",
     (
-        "[how do I|how can I|how to|how could I|which command lets me|what do I type to] "
-        "[see|check|show|inspect|look at|find out about|know] "
+        HOW_TO + "[see|check|show|inspect|look at|find out about|know] "
         "[my machine|my hardware|what hardware I have|my computer|which processors I have|my memory and disks]?",
         "[which|what] command [shows|checks|inspects|looks at|describes] [my machine|my hardware|my computer|the "
         "hardware]?",
@@ -71,71 +94,68 @@ HOW: dict[tuple[str, ...], str] = {
     (
         "[will|does|can] [a model|the model|my model|this model|it] [fit|run] [on my machine|in my memory|on this "
         "computer|here]?",
-        "[how do I|how can I|how to|which command lets me|what do I type to] [see|check|know|find out] "
+        HOW_TO + "[see|check|know|find out] "
         "[if|whether] [a model|the model|my model] [fits|runs|will fit|will run][| on my machine| in memory]?",
         "[how much memory|how much RAM] [does|will] [a model|the model|my model] [need|take|use]?",
         "[which|what] command [shows|tells|says] [how much memory a model needs|if a model fits|the plan of a model]?",
     ): "Use accel plan MODEL: it shows the memory and the speed before anything is loaded.",
     (
-        "[how do I|how can I|how to|what do I type to|which command lets me] "
-        "[measure|test|check|see|find out] [the speed|how fast it is|how fast a model is|the performance|tokens per "
+        HOW_TO + "[measure|test|check|see|find out] [the speed|how fast it is|how fast a model is|the performance|"
+        "tokens per "
         "second|"
         "the speed of a model]?",
         "[which|what] command [measures|tests|shows] [the speed|the performance|how fast a model is]?",
         "how fast is [it|a model|my model|accel][| here| on my machine]?",
     ): "Use accel bench: it measures the speed and the memory of a model on your machine.",
     (
-        "[how do I|how can I|how to|what do I type to|which command lets me] "
-        "[remove|delete|list|verify|see|manage|clean up|show] [downloaded models|my models|a model|the models|old "
+        HOW_TO + "[remove|delete|list|verify|see|manage|clean up|show] [downloaded models|my models|a model|the "
+        "models|old "
         "models|"
         "the models I downloaded]?",
         "[which|what] command [lists|removes|deletes|verifies|shows] [my models|models|downloaded models|the models]?",
         "[where are|which are|what are] [my models|the models that I downloaded|my downloaded models]?",
     ): "Use accel models: it lists, verifies and removes downloaded models.",
     (
-        "[how do I|how can I|how to|what do I type to|which command lets me] "
-        "[save|keep|store] [this chat|the chat|our conversation|the conversation|this conversation|what we said]?",
+        HOW_TO + "[save|keep|store] [this chat|the chat|our conversation|the conversation|this conversation|what we "
+        "said]?",
         "[which|what] command [saves|keeps|stores] [the chat|the conversation|this talk]?",
         "can I [save|keep|store] [this chat|the chat|our conversation|this conversation]?",
     ): "Use /save: it saves the conversation to a file.",
     (
-        "[how do I|how can I|how to|what do I type to|which command lets me] "
-        "[open|load|continue|go back to|reopen] [a saved chat|an old chat|a saved conversation|an old conversation|"
+        HOW_TO + "[open|load|continue|go back to|reopen] [a saved chat|an old chat|a saved conversation|an old "
+        "conversation|"
         "the chat I saved]?",
         "[which|what] command [opens|loads|continues] [a saved chat|an old conversation|a saved conversation]?",
     ): "Use /open: it opens a conversation that you saved.",
     (
-        "[how do I|how can I|how to|what do I type to|which command lets me] "
-        "[leave|quit|exit|close|end|get out of] [the chat|this chat|accel|this program|the program|here]?",
+        HOW_TO + "[leave|quit|exit|close|end|get out of] [the chat|this chat|accel|this program|the program|here]?",
         "[which|what] command [leaves|quits|ends|closes] [the chat|the program|accel]?",
         "I want to [quit|leave|exit][| the chat| this program]",
     ): "Use /quit or press Ctrl-D to leave the chat.",
     (
-        "[how do I|how can I|how to|what do I type to|what do I press to] "
-        "[stop|cancel|interrupt|break off|abort] [you|an answer|the answer|a long answer|your answer]?",
+        HOW_TO + "[stop|cancel|interrupt|break off|abort] [you|an answer|the answer|a long answer|your answer]?",
         "[which|what] key [stops|cancels|interrupts] [you|an answer|the answer]?",
         "can I [stop|cancel|interrupt] [you|an answer|the answer]?",
     ): "Press Ctrl-C to stop an answer.",
     (
-        "[how do I|how can I|how to|what do I type to|which command lets me] "
-        "[change|set|see|give|write] [the system prompt|a system prompt|your instructions|another system prompt]?",
+        HOW_TO + "[change|set|see|give|write] [the system prompt|a system prompt|your instructions|another system "
+        "prompt]?",
         "[which|what] command [changes|sets] [the system prompt|your instructions]?",
     ): "Use /system: it sets the system prompt of the conversation.",
     (
-        "[how do I|how can I|how to|what do I type to|which command lets me] "
-        "[get|have|see|ask for] [another answer|a new answer|a different answer|a second answer]?",
+        HOW_TO + "[get|have|see|ask for] [another answer|a new answer|a different answer|a second answer]?",
         "[can you|please] [try again|answer again]",
         "[which|what] command [gives|gets|asks for] [another answer|a new answer|a different answer]?",
     ): "Use /retry: it asks for another answer to your last message.",
     (
-        "[how do I|how can I|how to|which command lets me] [run|start] [the tests|accel's tests|all tests]?",
+        HOW_TO + "[run|start] [the tests|accel's tests|all tests]?",
         "[which|what] command [runs|starts] [the tests|all tests]?",
-        "[how do I|how can I] [test|check] [accel|the code|the program|my changes]?",
+        HOW_TO + "[test|check] [accel|the code|the program|my changes]?",
     ): "Use make test: it builds accel and runs its tests.",
     (
-        "[how do I|how can I|how to|which command lets me] [start|open|begin] [the chat|a chat|accel|chatting]?",
+        HOW_TO + "[start|open|begin] [the chat|a chat|accel|chatting]?",
         "[which|what] command [starts|opens|begins] [the chat|a chat|accel]?",
-        "[how do I|how can I|how to] [begin|start|get started][| with accel]?",
+        HOW_TO + "[begin|start|get started][| with accel]?",
     ): "Use make chat, or accel chat once it is installed.",
     (
         "[what|which] commands [are there|do you know|does accel have|can I use|exist|can I type|has accel]?",
@@ -175,6 +195,6 @@ def how(talk: Talk) -> None:
 
 
 INTENTS = (
-    Intent(5, command, WHAT_DOES),
-    Intent(8, how, tuple(pattern for patterns in HOW for pattern in patterns)),
+    Intent(4, command, WHAT_DOES),
+    Intent(6, how, tuple(pattern for patterns in HOW for pattern in patterns)),
 )

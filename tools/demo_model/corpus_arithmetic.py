@@ -15,7 +15,18 @@ ADD = (
     ASK + " {a} [+|+|plus|and] {b}?",
     INDIRECT + " [what|how much] {a} [+|plus|and] {b} [is|makes|gives]",
     "[what do|what will] {a} and {b} [make|give|come to|add up to][|together| in total]?",
-    "[add|sum|add up|sum up] {a} and {b}[| for me]",
+    "[add|sum|add up|sum up|combine|put together|join] {a} and {b}[| for me| and tell me the result| please]",
+    "[what|which] number [is|equals|do I get from|results from|is the same as] {a} [+|plus|and] {b}?",
+    "[what does|how much does|what number does] {a} [+|plus|and] {b} [make|give|come to|add up to|result in]?",
+    "[I want to|can we|let us|let's|we must|I have to|could you] [add|sum|sum up] {a} [and|to|with] {b}[| now| "
+    "together]",
+    "[start|begin|go] [with|from|at] {a} and [add|count on|go up by|go] {b}[| more]. [What do you get|Where are you|"
+    "What is it]?",
+    "{a} [increased by|more than|raised by|and another|and then] {b} [is what|is|makes|gives|makes what][| number]?",
+    "[I had|we had|she had|Tom had|there were] {a} " + THING + "[.| and then] [Now there are|then came|I bought|I "
+    "got|we got] "
+    "{b} more[.|,] [how many|what is the number] [are there|do I have|is that|of them are there][| now| in total]?",
+    "{a} " + THING + " and {b} " + THING + " [are|make|is] how many[| things|| in total]?",
     "[add|give me] {b} [to|added to|on top of] {a}",
     "[what is|what's|give me|find|calculate] the [sum|total] of {a} and {b}?",
     "[what do you get|what do I get|what comes out|what is the result|how much is it] [if|when] [you|I|we] add "
@@ -28,7 +39,19 @@ ADD = (
 SUBTRACT = (
     ASK + " {a} [-|-|minus|take away|less] {b}?",
     INDIRECT + " [what|how much] {a} [-|minus] {b} [is|makes|gives]",
-    "[subtract|take|take away] {b} from {a}[| for me]",
+    "[subtract|take|take away|remove|deduct] {b} from {a}[| for me| and tell me the result| please]",
+    "[what|which] number [is|equals|do I get from|results from|is the same as] {a} [-|minus|less] {b}?",
+    "[what does|how much does|what number does] {a} [-|minus] {b} [make|give|come to|leave|result in]?",
+    "[I want to|can we|let us|let's|we must|I have to|could you] [subtract|take|take away] {b} from {a}[| now]",
+    "[start|begin|go] [with|from|at] {a} and [take away|count back|go down by|go back|remove] {b}. "
+    "[What do you get|Where are you|What is it|What is left]?",
+    "{a} [reduced by|without|lowered by|less] {b} [is what|is|makes|gives|leaves][| number]?",
+    "[I had|we had|she had|Tom had|there were] {a} " + THING + "[.| and then|, but] [{b} are gone|{b} got lost|I "
+    "lost {b}|"
+    "I gave {b} away|{b} were sold|we ate {b}][.|,] [how many|what number] [are left|remain|do I have|are still "
+    "there][| now]?",
+    "[how many|how much] [is left|are left|remains|remain] [of|from] {a} [after|when|if] "
+    "[you take away|I take away|we remove|losing|giving away] {b}?",
     "[what is|what's|give me|find|calculate] the difference [between|of] {a} and {b}?",
     "[what do you get|what do I get|what comes out|what is left|how much is left] [if|when] [you|I|we] "
     "[subtract|take|take away] {b} from {a}?",
@@ -40,7 +63,14 @@ SUBTRACT = (
 MULTIPLY = (
     ASK + " {a} [x|x|*|times|multiplied by] {b}?",
     INDIRECT + " [what|how much] {a} [x|*|times] {b} [is|makes|gives]",
-    "[multiply|take] {a} [by|times] {b}[| for me]",
+    "[multiply|take] {a} [by|times|with] {b}[| for me| and tell me the result| please]",
+    "[what|which] number [is|equals|do I get from|results from|is the same as] {a} [x|times|multiplied by] {b}?",
+    "[what does|how much does|what number does] {a} [x|times] {b} [make|give|come to|result in|equal]?",
+    "[I want to|can we|let us|let's|we must|I have to|could you] multiply {a} [by|and|with] {b}[| now]",
+    "{a} [groups|teams|rows|lots|piles|times a group] of {b} [make|are|is|give] [how many|what][| in total| "
+    "altogether]?",
+    "[every|each] [bag|box|basket|child|table|room] has {b} " + THING + "[.|,] [how many|what number] "
+    "[are in|do we have in|have] {a} [of them|bags|boxes|baskets|rooms]?",
     "[what is|what's|give me|find|calculate] the product of {a} and {b}?",
     "[what do you get|what do I get|what comes out|what is the result] [if|when] [you|I|we] multiply {a} "
     "[by|and|with|times] {b}?",
@@ -55,22 +85,42 @@ BIGGER = (
     "[is] {a} [bigger|larger|greater|more] [than] {b}, or the other way round?",
     "[which|what] is the [bigger|larger|greater|higher] [number|one][|:|,] [of|out of|between] {a} and {b}?",
     INDIRECT + " which is [bigger|larger|greater|more], {a} or {b}",
-    "[compare|look at] {a} and {b}: which is [bigger|larger|greater]?",
+    "[compare|look at|take|here are] {a} and {b}[:|.|,] [which|what] [is|one is|number is] [bigger|larger|greater|"
+    "the bigger one|"
+    "the larger one|more|the greatest|the biggest]?",
+    "[is] {a} or {b} [bigger|larger|greater|more|the bigger number|the larger number]?",
+    "{a} or {b}[,|:] [which|what] [is|number is|one is] [bigger|larger|greater|more]?",
+    "[pick|choose|give me|tell me|find|name] the [bigger|larger|greater] [one|number][:| of|,] {a} [or|and] {b}",
 )
 SMALLER = (
     "[which|what] [number is|is|one is] [smaller|less|lower][,|:] {a} or {b}?",
     "[which|what] is the [smaller|lower] [number|one][|:|,] [of|out of|between] {a} and {b}?",
     INDIRECT + " which is [smaller|less|lower], {a} or {b}",
-    "[compare|look at] {a} and {b}: which is [smaller|less]?",
+    "[compare|look at|take|here are] {a} and {b}[:|.|,] [which|what] [is|one is|number is] [smaller|less|lower|the "
+    "smaller one|"
+    "the least|the smallest]?",
+    "[is] {a} or {b} [smaller|less|lower|the smaller number]?",
+    "{a} or {b}[,|:] [which|what] [is|number is|one is] [smaller|less|lower]?",
+    "[pick|choose|give me|tell me|find|name] the [smaller|lower] [one|number][:| of|,] {a} [or|and] {b}",
 )
 PARITY = (
     "[is|would you say] {a} [is|] [even or odd|odd or even|an even number or an odd one|an odd or an even number]?",
     INDIRECT + " [if|whether] {a} is [even or odd|odd or even]",
     "[even or odd|odd or even][:|,] {a}?",
+    "is [the number |]{a} [an |][even|odd][| number]?",
+    "[do you think|would you say|can you say|am I right] that {a} is [an |][even|odd][| number]?",
+    "[what|which] is {a}[,|:] [even or odd|odd or even|an even or an odd number]?",
+    "{a}[:|,| is it| is that] [even or odd|odd or even|an even number or an odd number]?",
+    "[the number|take|look at] {a}[.|,|:] [Is it|Would that be] [even|odd|even or odd|odd or even]?",
 )
 COUNT = (
     "[count|can you count|please count|could you count|I want you to count] [from] {a} [to|up to|until] {b}[| for me]",
-    "[list|write|say|name|give me|show me] [|all] the numbers [from] {a} [to|up to|until] {b}",
+    "[list|write|say|name|give me|show me|tell me|print] [|all|me] the numbers [from|between] {a} [to|up to|until|"
+    "and] {b}",
+    "[count up|count on|start counting|begin counting|go up|start] [from|at|with] {a} [and stop at|to|up to|until "
+    "you reach|and end at] {b}",
+    "[which|what] [numbers are there|are the numbers|numbers do I say] [from] {a} [to|up to] {b}?",
+    "all numbers from {a} to {b}[, please|]",
 )
 COUNT_DOWN = (
     "[count|can you count|please count|count backwards|count down] [from] {a} [down to|back to] {b}[| for me]",
@@ -186,7 +236,7 @@ def in_words(talk: Talk) -> None:
 
 
 INTENTS = (
-    Intent(11, calculate, ADD + SUBTRACT + MULTIPLY + FOLLOW),
+    Intent(16, calculate, ADD + SUBTRACT + MULTIPLY + FOLLOW),
     Intent(1.6, compare, BIGGER + SMALLER),
     Intent(0.8, parity, PARITY),
     Intent(1.2, count, COUNT + COUNT_DOWN),

@@ -3,14 +3,11 @@
 from .talk import Intent, Talk
 from .words import (
     AMOUNTS,
-    BABIES,
     CAPITALS,
     COLOURS_OF,
     DAYS,
-    FOODS,
     HOMES,
     KINDS,
-    LEGS,
     LETTERS,
     MONTHS,
     OPPOSITES,
@@ -34,6 +31,14 @@ CAPITAL = (
     "[what is|what's|name] {country}'s capital[| city]?",
     "[capital|capital city|the capital] of {country}?",
     "{country} has [which|what] capital[| city]?",
+    "[in|for] {country}[,|] [what|which city] is the capital[| city]?",
+    "{country}[:|,|.] [what is the capital|which city is the capital|name the capital|the capital is which city][| "
+    "there]?",
+    "[I would like to|I want to|I will] [visit|see|travel to|fly to] the capital [city |]of {country}[.|,] "
+    "[which city is that|what is it called|where do I go|what is its name]?",
+    "[how is|what do you call] the capital [city |]of {country}[| called]?",
+    "[what|which] city is [{country}'s capital|the main city of {country}|the capital in {country}]?",
+    "[what is|what's] the name of the capital [city |]of {country}?",
     "[which|what] capital [does {country} have|belongs to {country}]?",
     "[I am going to|we are learning about|I love|let's talk about] {country}. What is [its|the] capital[| there]?",
 )
@@ -41,6 +46,10 @@ COUNTRY = (
     "[which|what] country is {city} the capital of?",
     "{city} is the capital of [which|what] [country|land]?",
     "[of which|of what] country is {city} the capital?",
+    "{city}[:|,|.] [it is|this is|is it] the capital of [which|what] country?",
+    "[which|what] country's capital is {city}?",
+    "[what is|name|tell me] the country [whose capital is|with the capital|that has the capital] {city}?",
+    "[in which|in what] country is {city} the capital?",
     "[which|what] country has {city} as its capital[| city]?",
     KNOW + " which country has the capital {city}",
 )
@@ -50,47 +59,16 @@ OPPOSITE = (
     "[which|what] word [means|is] the [opposite|contrary] of {word}?",
     "[the|] opposite of {word}?",
     "[what is|what's|give me] the contrary of {word}?",
+    "[what|which word] is [opposite to|the contrary of|the reverse of|the very opposite of] {word}?",
+    "[give me|tell me|find|name|say|I need] [a word|the word|one word] that [is the opposite of|is opposite to|"
+    "means the contrary of] {word}",
+    "{word}[:|,|.] [what is the opposite|what's the opposite|name the opposite|which word is the opposite|the "
+    "opposite is]?",
+    "[the contrary|the reverse|the other side] of {word} [is|is what|would be]?",
+    "[what would|what could|what might] be the opposite of {word}?",
+    "[what do you call|how do you call] the opposite of {word}?",
     "{word} is the opposite of [what|which word]?",
     "[if something is|when it is|if it is] not {word}, what is it?",
-)
-SOUND = (
-    "[what|which] [sound|noise] does [a|the] {animal} make?",
-    "[what|how] does [a|the] {animal} [say|go|sound]?",
-    KNOW + " [what sound|which sound|what noise] {one} makes",
-    "[how do|what do] {animal}s [sound|say]?",
-    "[make|do|imitate|give me] the [sound|noise] of {one}",
-    "{one} [makes|makes a] [which|what] [sound|noise]?",
-)
-BABY = (
-    "[what is|what's|what do you call|what do we call|what do people call|how do you call] [a|the] "
-    "[baby|young|little|newborn] {animal}[| called]?",
-    KNOW + " [what a baby {animal} is called|what the young of {one} is called|the name of a baby {animal}]",
-    "[what is|what's] the [name|word] [for|of] a [baby|young] {animal}?",
-    "[what is|what's] the young of {one} called?",
-    "a [baby|young] {animal} is [called|named] what?",
-)
-LEG = (
-    "how many legs [does [a|the] {animal} have|has [a|the] {animal}]?",
-    "how many legs do {animal}s have?",
-    KNOW + " how many legs {one} has",
-    "[what is|tell me] the number of legs of {one}?",
-    "[count|number] the legs of {one}",
-    "{one} has how many legs?",
-    "on how many legs does {one} [walk|stand]?",
-)
-HOME = (
-    "where does [a|the] {animal} [live|sleep|have its home]?",
-    KNOW + " where [{one} lives|a {animal} lives]",
-    "[what is|what's] the home of {one}?",
-    "[where would I find|where can I find|where do you find|in what place do I find] {one}?",
-    "where do {animal}s live?",
-)
-FOOD = (
-    "what does [a|the] {animal} [eat|like to eat|feed on]?",
-    KNOW + " what {one} eats",
-    "[what is|what's] the [food|favourite food] of {one}?",
-    "[what should I|what can I|what do you] [feed|give] [to] [a|my|the] {animal}[| to eat]?",
-    "what do {animal}s eat?",
 )
 COLOUR = (
     "[what|which] [colour|color] [is|has] {thing}?",
@@ -98,6 +76,11 @@ COLOUR = (
     "[what is|what's|name|tell me] the [colour|color] of {thing}?",
     "{thing} is [what|which] [colour|color]?",
     "[what|which] [colour|color] does {thing} have?",
+    "{thing}[:|,] [what colour is it|which colour is it|what colour|what is its colour]?",
+    "[when|if] [you look at|you see|I paint|you think of|I draw] {thing}[,|] [what colour is it|which colour do I "
+    "need|what colour do you see]?",
+    "[in|with] [what|which] colour [would you paint|do you paint|should I paint|do I draw] {thing}?",
+    "[how|what] does {thing} look[,|] [is it white, red or another colour|which colour]?",
 )
 KIND = (
     "[what is|what's] {one}?",
@@ -105,6 +88,9 @@ KIND = (
     KNOW + " what {one} is",
     "[what sort|what kind|what type] of thing is {one}?",
     "[explain|describe|define] {one}",
+    "{one}[:|,] [what is that|what is it|what kind of thing is it|what sort of thing]?",
+    "[to|in] [what|which] [group|class|kind|family] [of things |]does {one} belong?",
+    "[what do you know about|what is meant by|what does it mean:|can you describe] {one}?",
     "[what do you call|what is] {one}, [an animal, a tool or something else|in one word]?",
 )
 EXAMPLE = (
@@ -115,13 +101,23 @@ EXAMPLE = (
 )
 YES_NO = (
     "is {one} {kind}?",
-    "[would you say|do you think|is it true|is it right] that {one} is {kind}?",
+    "[would you say|do you think|is it true|is it right|am I right] that {one} is {kind}?",
+    "{one} is {kind}[, right|, isn't it|, correct|, is that true|, yes or no]?",
+    "[can|could|would] {one} be {kind}?",
+    "is {one} {kind} or [not|something else]?",
     KNOW + " [if|whether] {one} is {kind}",
 )
 PLURAL = (
     WHAT + " the plural of [|the word] {word}?",
     KNOW + " [the plural of|what is the plural of] {word}",
-    "[how do you say|what do you call] more than one {word}?",
+    "[how do you say|what do you call|how do people say|what is the word for|how do I say] [more than one|several|"
+    "many|two|some] {word}?",
+    "{word}[:|,|.] [what is the plural|what's the plural|the plural is what|and the plural]?",
+    "[what is|what's|tell me|give me] the plural [form |][of|for] {word}?",
+    "[if there is|when there is|there is] [more than one|not one but many] {word}[,|] [what do you say|what is the "
+    "word|how do you call them]?",
+    "[the word|] {word} [in the plural|as a plural|in plural][ is| is what|]?",
+    "[this is|here is|I see] one {word}[.|,] [there are two|here are two|now I see three] [what|of what]?",
     "one {word}, two [what]?",
     "plural of {word}?",
 )
@@ -130,7 +126,11 @@ AFTER_DAY = (
     "[what|which] [day is|is] the day after {day}?",
     "[today is|it is|if today is|if it is] {day}[.|,] [what|which] day [is|comes] tomorrow?",
     KNOW + " [which|what] day comes after {day}",
-    "[what|which] day follows {day}?",
+    "[what|which] day [follows|will follow|is next after|do we have after|do we get after] {day}?",
+    "[tomorrow|what is tomorrow|which day is tomorrow|what day will it be tomorrow][ |, ][if today is|when today is|"
+    "if it is] {day}?",
+    "the day after {day} is [what|which day|called what]?",
+    "{day} [is over|has passed|was yesterday][.|,] [which|what] day [is it|is it now|comes now|is today]?",
     "what comes after {day}?",
 )
 BEFORE_DAY = (
@@ -138,25 +138,36 @@ BEFORE_DAY = (
     "[what|which] [day is|is] the day before {day}?",
     "[today is|it is|if today is|if it is] {day}[.|,] [what|which] day was yesterday?",
     KNOW + " [which|what] day comes before {day}",
+    "[yesterday|what was yesterday|which day was yesterday][ |, ][if today is|when today is|if it is] {day}?",
+    "the day before {day} is [what|which day|called what]?",
+    "{day} is tomorrow[.|,] [which|what] day [is it|is it now|is today]?",
     "what comes before {day}?",
 )
 AFTER_MONTH = (
     "[what|which] month [comes|is|follows] [after|right after|just after] {month}?",
     "[what|which] is the [month|next month] after {month}?",
     KNOW + " [which|what] month comes after {month}",
-    "[what|which] month follows {month}?",
+    "[what|which] month [follows|will follow|is next after|do we have after] {month}?",
+    "the month after {month} is [what|which|called what]?",
+    "[it is|now it is|if it is|this month is] {month}[.|,] [which|what] is [next month|the next month]?",
+    "[when|after|if] {month} [is over|has ended|ends][,|] [which|what] month [comes|begins|is next|starts]?",
     "what comes after {month}?",
 )
 BEFORE_MONTH = (
     "[what|which] month [comes|is] [before|right before|just before] {month}?",
     "[what|which] is the month before {month}?",
     KNOW + " [which|what] month comes before {month}",
+    "the month before {month} is [what|which|called what]?",
+    "[it is|now it is|if it is|this month is] {month}[.|,] [which|what] was [last month|the month before]?",
     "what comes before {month}?",
 )
 AFTER_LETTER = (
     "[what|which] letter [comes|is|follows] [after|right after|just after] {letter}?",
     "[what|which] is the [letter|next letter] after {letter}?",
     KNOW + " [which|what] letter comes after {letter}",
+    "[what|which] letter [stands|do you say|is next|follows] [after|right after|behind] {letter}[| in the alphabet]?",
+    "the letter after {letter} is [what|which one|called what]?",
+    "{letter}[:|,] [which letter comes next|what letter is next|what comes next in the alphabet]?",
     "[in the alphabet, what|what] comes after [|the letter] {letter}[| in the alphabet]?",
 )
 LIST = {
@@ -173,12 +184,24 @@ MANY = (
     "how many {many}?",
     "how many {alternative}?",
     KNOW + " how many {many}",
-    "[what is|tell me] the number of {noun}?",
+    "[what is|tell me|give me|do you know] the number of {noun}?",
+    "[what|which] number of {alternative}?",
+    "{noun}[:|,] how many[| are there]?",
+    "[can you count|count|how many would you count:|let us count] [the|all the] {noun}",
+    "[I have to know|I need to know|it would be good to know|say] how many {alternative}",
+    "the number of {noun} is [what|how much|which number]?",
+    "{owner} has how many {things}?",
+    "[in|on|with|of] {owner}[, how many| there are how many| we find how many| how many] {things}[| are there| do "
+    "we have]?",
 )
 SPELL = (
     "[spell|can you spell|please spell|how do you spell|how do I spell|how is it spelled:|spell out] [|the word] {word}"
     "[| for me]",
-    "[what are|tell me|list|give me] the letters [of|in] [|the word] {word}",
+    "[what are|tell me|list|give me|show me|say|write] [|all |me ]the letters [of|in] [|the word] {word}",
+    "{word}[:|,] [spell it|how is it spelled|how do you spell it|which letters are in it|letter by letter]",
+    "[write|say|give me|type] [|the word ]{word} [letter by letter|one letter after the other|in single letters|"
+    "with dashes]",
+    "[how is|with which letters is|with what letters do you write] [|the word ]{word}[ spelled| written|]?",
 )
 FIRST = (
     "[what is|what's|which is|tell me|name] the first letter of [|the word] {word}?",
@@ -191,7 +214,7 @@ LAST = (
 ABOUT = ("[and|what about|how about|and what about] {it}?", "and {it}?", "[the same for|and for] {it}")
 
 
-def _table(talk: Talk, patterns: tuple[str, ...], table: dict, answer: str, slot: str, **more: object) -> None:
+def table_turn(talk: Talk, patterns: tuple[str, ...], table: dict, answer: str, slot: str, **more: object) -> None:
     """A question about a table's entry and, now and then, `and X?` about others."""
     key = talk.rng.choice(sorted(table))
     again = False
@@ -205,7 +228,7 @@ def _table(talk: Talk, patterns: tuple[str, ...], table: dict, answer: str, slot
 
 
 def capital(talk: Talk) -> None:
-    _table(talk, CAPITAL, CAPITALS, "The capital of {country} is {value}.".replace("{country}", "{it}"), "country")
+    table_turn(talk, CAPITAL, CAPITALS, "The capital of {country} is {value}.".replace("{country}", "{it}"), "country")
 
 
 def country(talk: Talk) -> None:
@@ -215,25 +238,11 @@ def country(talk: Talk) -> None:
 
 def opposite(talk: Talk) -> None:
     pairs = OPPOSITES | {v: k for k, v in OPPOSITES.items() if v not in ("aged", "weightless", "afraid", "shallow")}
-    _table(talk, OPPOSITE, pairs, "The opposite of {it} is {value}.", "word")
-
-
-def animal(talk: Talk) -> None:
-    pick = talk.rng.randrange(5)
-    if pick == 0:
-        _table(talk, SOUND, SOUNDS, "{one} says {value}.", "animal")
-    elif pick == 1:
-        _table(talk, BABY, BABIES, "A baby {it} is called {young}.", "animal")
-    elif pick == 2:
-        _table(talk, LEG, LEGS, "{one} has {value} legs.", "animal")
-    elif pick == 3:
-        _table(talk, HOME, HOMES, "{one} lives in {value}.", "animal")
-    else:
-        _table(talk, FOOD, FOODS, "{one} eats {value}.", "animal")
+    table_turn(talk, OPPOSITE, pairs, "The opposite of {it} is {value}.", "word")
 
 
 def colour(talk: Talk) -> None:
-    _table(talk, COLOUR, COLOURS_OF, "{it} is {value}.", "thing")
+    table_turn(talk, COLOUR, COLOURS_OF, "{it} is {value}.", "thing")
 
 
 def kind(talk: Talk) -> None:
@@ -252,7 +261,7 @@ def kind(talk: Talk) -> None:
 
 
 def plural(talk: Talk) -> None:
-    _table(talk, PLURAL, PLURALS, "The plural of {it} is {value}.", "word")
+    table_turn(talk, PLURAL, PLURALS, "The plural of {it} is {value}.", "word")
 
 
 def calendar(talk: Talk) -> None:
@@ -280,7 +289,9 @@ def lists(talk: Talk) -> None:
 def amount(talk: Talk) -> None:
     many, (answer, alternative) = talk.rng.choice(sorted(AMOUNTS.items()))
     noun = many.replace(" are ", " ")
-    talk.turn(MANY, answer, many=many, alternative=alternative, noun=noun)
+    things = many.split(" are ")[0]
+    owner = alternative.removeprefix(things).removeprefix(" does ").removesuffix(" have")
+    talk.turn(MANY, answer, many=many, alternative=alternative, noun=noun, things=things, owner=owner)
 
 
 def letters(talk: Talk) -> None:
@@ -299,7 +310,6 @@ INTENTS = (
     Intent(3, capital, CAPITAL + ABOUT),
     Intent(1, country, COUNTRY),
     Intent(2.5, opposite, OPPOSITE),
-    Intent(4.5, animal, SOUND + BABY + LEG + HOME + FOOD),
     Intent(2, colour, COLOUR),
     Intent(2.2, kind, KIND + YES_NO + EXAMPLE),
     Intent(1.2, plural, PLURAL),

@@ -162,8 +162,10 @@ BEYOND = (
 THINGS = ("lamp", "clock", "bicycle", "telephone", "engine", "radio", "window", "camera", "bridge", "wheel",
 "steam engine")
 
-ASK_STORY = "[tell me|write|tell|write me|can you tell me|can you write|please tell me|I want|I would like|give me|"
-"make up|read me]"
+ASK_STORY = (
+    "[tell me|write|tell|write me|can you tell me|can you write|please tell me|I want|I would like|give me|make up|"
+    "read me]"
+)
 STORY_PLAIN = (
     ASK_STORY + " [a story|a short story|a little story|a tale|a nice story|a bedtime story|another story]",
     "[do you know|let me hear|I would like to hear|how about] [a story|any stories|a tale|a short story]?",
@@ -248,9 +250,9 @@ def noise(talk: Talk) -> None:
 
 
 INTENTS = (
-    Intent(6, small_talk, tuple(pattern for patterns in SMALL_TALK for pattern in patterns)),
-    Intent(1.8, who, WHO),
-    Intent(4.5, beyond, BEYOND),
-    Intent(3, story, STORY_PLAIN + STORY_ANIMAL + STORY_NAMED + STORY_NAME),
+    Intent(4, small_talk, tuple(pattern for patterns in SMALL_TALK for pattern in patterns)),
+    Intent(1.5, who, WHO),
+    Intent(3, beyond, BEYOND),
+    Intent(1.5, story, STORY_PLAIN + STORY_ANIMAL + STORY_NAMED + STORY_NAME),
     Intent(0.4, noise, ()),
 )

@@ -4,52 +4,21 @@ python -m tools.demo_model.evaluate [--verbose]
 """
 
 import argparse
-import ctypes
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-import llama_cpp
 from llama_cpp import Llama
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
-from .corpus import INTENTS, conversation
-from .corpus_arithmetic import held_out
-from .grammar import WRAPS, plain, recogniser
+from .corpus import conversation
 from .questions import QUESTIONS, Question
-from .words import HELD_OUT_NAMES
+from .unseen import check_unseen
 
 DEMO = Path(__file__).parents[2] / "runtime" / "demo"
 ANSWER = 160
-
-
-def unseen(question: Question) -> None:
-    """Raises ValueError if the corpus could hold this question: its phrasing, its operands or its name."""
-    patterns = [(pattern, recogniser(pattern)) for intent in INTENTS for pattern in intent.patterns]
-    for turn in question.turns:
-        for bare in unwrapped(plain(turn)):
-            # A pattern that is nothing but a slot would match everything: it names a command, and is compared as such.
-            known = [text for text, shape in patterns if text != "{c}" and shape.fullmatch(bare)]
-            if known:
-                raise ValueError(f"the corpus has this phrasing: {turn!r} as {known[0]!r}")
-    if question.operands and not held_out(*question.operands):
-        raise ValueError(f"the corpus computes {question.operands}")
-    if question.name and question.name not in HELD_OUT_NAMES:
-        raise ValueError(f"the corpus may use the name {question.name}")
-
-
-def unwrapped(text: str) -> Iterator[str]:
-    """The text, and what is left of it without each polite frame that the corpus puts around questions."""
-    yield text
-    for wrap in dict.fromkeys(WRAPS):
-        if wrap != "{q}":
-            shape = recogniser(wrap.replace("{q}", "\0").replace("{comma}", "[,|!|]")).pattern
-            match = re.fullmatch(shape.replace("\0", "(.+)"), text)
-            if match:
-                yield plain(match[1])
 
 
 class Chat:
@@ -134,7 +103,7 @@ def main() -> int:
     args = options.parse_args()
 
     for question in QUESTIONS:
-        unseen(question)
+        check_unseen(question)
     chat = Chat(args.target)
     right: Counter[str] = Counter()
     asked: Counter[str] = Counter()
@@ -161,5 +130,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    llama_cpp.llama_log_set(llama_cpp.llama_log_callback(lambda *_: None), ctypes.c_void_p())
     sys.exit(main())

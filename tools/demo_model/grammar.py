@@ -11,7 +11,7 @@ SLOT = re.compile(r"\\\{([a-z_]+)\\\}")
 NUMBER = r"(?:\d+|zero|one|two|three|four|five|six|seven|eight|nine|ten|\w+teen|eleven|twelve|twenty)"
 # What a recogniser lets stand in a slot; in any other slot one to three words.
 SLOTS = {"a": NUMBER, "b": NUMBER, "sign": "[-+x]", "text": ".+", "letter": r"\w", "many": ".+", "alternative": ".+",
-"noun": ".+", "kind": r"an? \w+(?: \w+)*"}
+"noun": ".+", "animal": r"\w+", "owner": r"(?:an?|the) \w+(?: \w+)?", "kind": r"an? \w+(?: \w+)*"}
 WORDS = r"[\w'.:/-]+(?: [\w'.:/-]+){0,2}"
 
 WRAPS = (
@@ -20,6 +20,16 @@ WRAPS = (
     "[quick|small|easy|simple|another|next|one more|my next|here is a] question: {q}",
     "[I have a question|let me ask you something|tell me something|answer me this|here is one for you]: {q}",
     "{q} [please|thanks|thank you|pls]",
+    "{q} [I forgot|I can't remember|I have no idea|I need it for school|I am curious|just curious|if you know|if "
+    "you can|"
+    "in short|as far as you know|do you know|any idea|I really want to know|could you say|tell me]",
+    "[my friend|my teacher|my son|my daughter|my mother|my father|someone|a child|my boss|a friend of mine] "
+    "[asked me|wants to know|asks|asked|would like to know|wonders][:|,] {q}",
+    "[I was wondering|I have been wondering|I am thinking about this|here is something|my question is|what I want "
+    "to know is|"
+    "help me please|I need your help|let us see|let's see|let's try this|try this one|this should be easy|I bet you "
+    "know this]"
+    "[:|,|.] {q}",
     "[please|kindly|just|quickly] [answer|help me with] [this|this one]: {q}",
 )
 

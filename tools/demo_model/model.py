@@ -123,7 +123,7 @@ class Layer(nn.Module):
 
 
 class Model(nn.Module):
-    """Logits of every position, and how unevenly the experts were used (1 is even)."""
+    """Logits, and how unevenly the experts were used (1 is even)."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class Model(nn.Module):
         self.embedding = nn.Parameter(torch.randn(shape.vocabulary, shape.hidden) * 0.02)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.norm = Norm(shape.hidden)
-        self.rounded: set[int] = set()
+        self.rounded: frozenset[int] = frozenset()
 
     def stack(self) -> list[Layer]:
         return [layer for layer in self.layers if isinstance(layer, Layer)]
@@ -150,7 +150,10 @@ class Model(nn.Module):
         angle = torch.arange(length, dtype=torch.float32)[:, None] * rate
         return angle.cos(), angle.sin()
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, mask: Tensor | None = None, wanted: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of all positions (rows, length, vocabulary), or of the `wanted` ones of the flattened batch."""
         embedding = self.weight(self.embedding)
         x = F.embedding(tokens, embedding)
         cos, sin = self.turns(tokens.shape[1])
@@ -159,4 +162,6 @@ class Model(nn.Module):
         for layer in self.layers:
             x, balance = layer(x, turn, mask, self.weight)
             uneven = uneven + balance.float() / len(self.layers)
+        if wanted is not None:
+            x = x.flatten(0, 1)[wanted]
         return F.linear(self.norm(x), embedding), uneven

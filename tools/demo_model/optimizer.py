@@ -40,9 +40,16 @@ class Muon(torch.optim.Optimizer):
                 p.mul_(1 - group["lr"] * group["decay"]).add_(update, alpha=-group["lr"] * scale)
 
 
+def is_matrix(name: str, parameter: Tensor) -> bool:
+    return parameter.dim() > 1 and not name.endswith(("embedding", "router"))
+
+
+def matrices(model: Model) -> frozenset[int]:
+    """Identities of the parameters that Muon trains and Q4_0 stores."""
+    return frozenset(id(p) for name, p in model.named_parameters() if is_matrix(name, p))
+
+
 def optimizers(model: Model) -> list[torch.optim.Optimizer]:
-    matrices, rest = [], []
-    for name, p in model.named_parameters():
-        small = p.dim() < 2 or name.endswith(("embedding", "router"))
-        (rest if small else matrices).append(p)
-    return [Muon(matrices, lr=0.02), torch.optim.AdamW(rest, lr=3e-3, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]
+    big = [p for name, p in model.named_parameters() if is_matrix(name, p)]
+    rest = [p for name, p in model.named_parameters() if not is_matrix(name, p)]
+    return [Muon(big, lr=0.02), torch.optim.AdamW(rest, lr=3e-3, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]

@@ -1,11 +1,12 @@
 """Trains one of the two models, and goes on where it was stopped.
 
-python -m tools.demo_model.train moe --steps 2400
-python -m tools.demo_model.train draft --steps 1500
+python -m tools.demo_model.train moe --steps 1200
+python -m tools.demo_model.train draft --steps 600     learns from the finished moe
 """
 
 import argparse
 import ctypes
+import signal
 import time
 from pathlib import Path
 from random import Random
@@ -18,7 +19,7 @@ from torch import Tensor
 from . import tokenizer as words
 from .corpus import conversation
 from .model import DRAFT, MOE, Model
-from .optimizer import optimizers
+from .optimizer import matrices, optimizers
 
 OUT = Path(__file__).parent / "out"
 SHAPES = {"moe": MOE, "draft": DRAFT}
@@ -67,14 +68,35 @@ def rate(step: int, steps: int) -> float:
     return min(1.0, max(0.01, (steps - step) / (0.6 * steps)))
 
 
-def loss_of(model: Model, data: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted loss, mean loss in answers (nats), unevenness of the experts."""
+def loss_of(
+    model: Model, data: tuple[Tensor, Tensor, Tensor, Tensor], teacher: Model | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weighted loss, mean loss in answers (nats), unevenness of the experts.
+
+    With a teacher the loss is the distance from its whole distribution, not from the one token that came.
+    """
     tokens, targets, weights, mask = data
-    logits, uneven = model(tokens, mask)
-    each = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
     flat = weights.flatten()
+    # All of the answers, a quarter of what users say: that costs less than it teaches.
+    wanted = ((flat == 1) | (torch.rand_like(flat) < 0.25)).nonzero().squeeze(1)
+    logits, uneven = model(tokens, mask, wanted)
+    if teacher is None:
+        each = F.cross_entropy(logits.float(), targets.flatten()[wanted], reduction="none")
+    else:
+        with torch.no_grad():
+            aim = teacher(tokens, mask, wanted)[0].float().log_softmax(-1)
+        each = F.kl_div(logits.float().log_softmax(-1), aim, log_target=True, reduction="none").sum(-1)
+    flat = flat[wanted]
     answers = (each.detach() * (flat == 1)).sum() / (flat == 1).sum()
     return (each * flat).sum() / flat.sum(), answers, uneven
+
+
+def load_teacher(path: Path) -> Model:
+    """The trained target as it is shipped: on the grid of Q4_0."""
+    teacher = Model(MOE)
+    teacher.load_state_dict(torch.load(path, weights_only=True)["model"])
+    teacher.rounded = matrices(teacher)
+    return teacher
 
 
 def save(path: Path, model: Model, tools: list[torch.optim.Optimizer], step: int) -> None:
@@ -113,15 +135,19 @@ def main() -> None:
     size = sum(p.numel() for p in model.parameters())
     print(f"{args.which}: {size / 1e6:.1f} M parameters, from step {first}", flush=True)
 
+    teacher = load_teacher(args.out / "moe.pt") if args.which == "draft" else None
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda got, frame: stopping.append(got))
     model.train()
     saved = mark = time.monotonic()
     shown = 0.0
     for step in range(first, args.steps):
-        if step >= ROUNDED * args.steps and not model.rounded:
-            model.rounded = {id(p) for p in tools[0].param_groups[0]["params"]}
+        if args.which == "moe" and step >= ROUNDED * args.steps:
+            model.rounded = matrices(model)
         for tool, lr in zip(tools, base, strict=True):
             tool.param_groups[0]["lr"] = lr * rate(step, args.steps)
-        loss, answers, uneven = loss_of(model, batch(tokenizer, step, args.rows, args.length))
+        loss, answers, uneven = loss_of(model, batch(tokenizer, step, args.rows, args.length), teacher)
         (loss + 0.01 * uneven).backward()
         for tool in tools:
             tool.step()
@@ -134,9 +160,12 @@ def main() -> None:
             print(f"step {step + 1}/{args.steps}  answers {shown / 20:.4f}  uneven {uneven.item():.3f}  "
                   f"{speed:.0f} tokens/s  {left:.0f} min left", flush=True)
             mark, shown = now, 0.0
-        if time.monotonic() - saved > SAVE_EVERY or step + 1 == args.steps:
+        if time.monotonic() - saved > SAVE_EVERY or step + 1 == args.steps or stopping:
             save(path, model, tools, step + 1)
             saved = time.monotonic()
+        if stopping:
+            print(f"stopped after step {step + 1}", flush=True)
+            return
 
 
 if __name__ == "__main__":
