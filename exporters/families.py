@@ -12,6 +12,8 @@ from ..errors import ConvertError
 from .checkpoint import Config
 from .gguf_file import Value
 
+_NOT_THIS = "this checkpoint cannot be converted"
+
 
 class Tensor(NamedTuple):
     """A tensor as the checkpoint has it: its name without `.weight`, and its dimensions by name."""
@@ -112,7 +114,7 @@ def family_of(config: Config) -> Family:
         if found != value:
             raise ConvertError(
                 f"{config.path} has '{key}': {found!r:.80}, and the engine computes '{name}' with {value!r} only",
-                "this checkpoint cannot be converted",
+                _NOT_THIS,
             )
     return family
 
@@ -150,13 +152,12 @@ def dimensions(keys: Mapping[str, Value]) -> dict[str, int]:
 
 def _rope(config: Config, theta: float) -> dict[str, Value]:
     scaling = config.inner("rope_parameters" if config.values.get("rope_parameters") else "rope_scaling")
-    keys: dict[str, Value] = {"rope.freq_base": scaling.positive("rope_theta", theta)}
     kind = scaling.get("rope_type", str, scaling.get("type", str, "default"))
     if kind not in _SCALINGS:
         raise ConvertError(
             f"{config.path} stretches its positions by '{kind[:80]}'", f"known are {', '.join(sorted(_SCALINGS))}"
         )
-    return keys | _SCALINGS[kind](config, scaling)
+    return {"rope.freq_base": scaling.positive("rope_theta", theta)} | _SCALINGS[kind](config, scaling)
 
 
 def _linear(config: Config, scaling: Config) -> dict[str, Value]:
@@ -164,9 +165,13 @@ def _linear(config: Config, scaling: Config) -> dict[str, Value]:
 
 
 def _yarn(config: Config, scaling: Config) -> dict[str, Value]:
+    # The engine computes with these values, whatever other keys a GGUF has.
+    for key, value in {"beta_fast": 32, "beta_slow": 1, "truncate": True}.items():
+        if scaling.values.get(key, value) != value:
+            raise ConvertError(f"{config.path} sets '{key}' for YaRN to other than {value}", _NOT_THIS)
     for key in ("attention_factor", "mscale", "mscale_all_dim"):
         if scaling.values.get(key) is not None:
-            raise ConvertError(f"{config.path} sets '{key}' for YaRN", "this checkpoint cannot be converted")
+            raise ConvertError(f"{config.path} sets '{key}' for YaRN", _NOT_THIS)
     trained = scaling.count("original_max_position_embeddings", config.count("max_position_embeddings"))
     factor = scaling.positive("factor")
     return {
@@ -174,8 +179,6 @@ def _yarn(config: Config, scaling: Config) -> dict[str, Value]:
         "rope.scaling.type": "yarn",
         "rope.scaling.factor": factor,
         "rope.scaling.original_context_length": trained,
-        "rope.scaling.yarn_beta_fast": scaling.positive("beta_fast", 32.0),
-        "rope.scaling.yarn_beta_slow": scaling.positive("beta_slow", 1.0),
     }
 
 

@@ -41,16 +41,21 @@ class Rules(NamedTuple):
     ignore_merges: bool = False
 
 
+DIGITS = "each digit alone"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _ELISION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
-_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_KNOWN: dict[Rules, str] = {
+_MARKED_WORDS = r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+"
+_SIGNS = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
+_UNMARKED_SIGNS = r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*"
+_SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+KNOWN: dict[Rules, str] = {  # those for which llama.cpp splits every text as tokenizer.json says
     Rules((_GPT2,)): "gpt-2",
-    Rules(("digits", _GPT2)): "smollm",
-    Rules((rf"{_ELISION}|{_WORDS}|\p{{N}}|{_REST}",)): "qwen2",
-    Rules((rf"{_ELISION}|{_WORDS}|\p{{N}}{{1,3}}|{_REST}",), ignore_merges=True): "llama-bpe",
-    Rules((rf"{_ELISION}|{_WORDS}|\p{{N}}{{1,3}}|{_REST}",)): "dbrx",
+    Rules((DIGITS, _GPT2)): "smollm",
+    Rules((rf"{_ELISION}|{_WORDS}|\p{{N}}|{_SIGNS}|{_SPACES}",)): "qwen2",
+    Rules((rf"{_ELISION}|{_MARKED_WORDS}|\p{{N}}|{_UNMARKED_SIGNS}|{_SPACES}",)): "qwen35",
+    Rules((rf"{_ELISION}|{_WORDS}|\p{{N}}{{1,3}}|{_SIGNS}|{_SPACES}",), ignore_merges=True): "llama-bpe",
+    Rules((rf"{_ELISION}|{_WORDS}|\p{{N}}{{1,3}}|{_SIGNS}|{_SPACES}",)): "dbrx",
 }
 
 
@@ -146,9 +151,9 @@ def _rules(path: Path, splitter: _Splitter | None, ignore_merges: bool) -> str:
     if splitter and splitter.type == "Sequence":
         parts = splitter.pretokenizers
     found = Rules(tuple(step for part in parts for step in _steps(part)), ignore_merges)
-    if found not in _KNOWN:
+    if found not in KNOWN:
         raise ConvertError(f"{path} splits text by rules that the engine lacks: {found!r:.900}", _REFUSED)
-    return _KNOWN[found]
+    return KNOWN[found]
 
 
 def _steps(part: _Splitter) -> list[str]:
@@ -156,7 +161,7 @@ def _steps(part: _Splitter) -> list[str]:
     if part.type == "ByteLevel" and not part.add_prefix_space:
         return [_GPT2] if part.use_regex else []
     if part.type == "Digits" and part.individual_digits:
-        return ["digits"]
+        return [DIGITS]
     if part.type == "Split" and part.behavior == "Isolated" and not part.invert and "Regex" in part.pattern:
         return [part.pattern["Regex"]]
     return [f"unknown: {part!r}"]

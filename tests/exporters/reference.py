@@ -7,19 +7,21 @@ import numpy as np
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:
-    """Every tensor of model.safetensors as float32."""
-    with (folder / "model.safetensors").open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header, data = json.loads(file.read(length)), file.read()
-    header.pop("__metadata__", None)
+    """Every tensor of the folder's safetensors files as float32."""
     weights = {}
-    for name, about in header.items():
-        start, end = about["data_offsets"]
-        kind = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[about["dtype"]]
-        values = np.frombuffer(data[start:end], kind)
-        if about["dtype"] == "BF16":
-            values = np.left_shift(values.astype(np.uint32), 16).view(np.float32)
-        weights[name] = values.astype(np.float32).reshape(about["shape"])
+    for path in folder.glob("*.safetensors"):
+        data = path.read_bytes()
+        start = 8 + int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:start])
+        header.pop("__metadata__", None)
+        for name, about in header.items():
+            values = np.frombuffer(
+                data[start + about["data_offsets"][0] : start + about["data_offsets"][1]],
+                {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[about["dtype"]],
+            )
+            if about["dtype"] == "BF16":
+                values = np.left_shift(values.astype(np.uint32), 16).view(np.float32)
+            weights[name] = values.astype(np.float32).reshape(about["shape"])
     return weights
 
 
