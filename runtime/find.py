@@ -10,6 +10,11 @@ from .hub import Reference, headers_of
 from .library import Library
 
 
+def is_demo(model: str) -> bool:
+    """Whether nothing was named, so that the demo model is meant."""
+    return not model
+
+
 def find(model: str, check: Check, say: Say, offline: bool = False) -> Path:
     """The file to open, downloaded first where it must be and `check` lets its header pass.
 
@@ -35,7 +40,7 @@ def plannable(model: str, check: Check, say: Say, offline: bool = False) -> Iter
 
 
 def _local(model: str) -> Path:
-    if not model:
+    if is_demo(model):
         from . import demo
 
         return demo.target()

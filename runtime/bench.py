@@ -1,0 +1,141 @@
+"""`accel bench`: how fast a model is here, along the whole path a chat takes, and what it holds against its plan."""
+
+import json as json_module
+import math
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.metadata import version
+
+from ..errors import EngineError
+from ..units import Bytes
+from .messages import Finished, Text
+from .open import Opened, open_model
+from .plan import Estimate
+from .planning import Say, nobody
+from .sampling import Law
+from .settings import Settings
+
+ROUNDS = 5
+PROMPT, SHORT_PROMPT, ANSWER = 512, 32, 128  # tokens, at most half the context together
+_NAME = "bench"
+_WORDS = "The quick brown fox jumps over the lazy dog, and nobody knows why it does so. "
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Medians over `rounds`; rates in tokens per second."""
+
+    rounds: int
+    prompt: int
+    answer: int
+    prefill: float
+    decode: float
+    first_token: float  # seconds until the first text after a prompt of `short_prompt` tokens
+    short_prompt: int
+    peak: Bytes  # memory that the worker held at most, anonymous and mapped
+    planned: Bytes
+    loading: float  # seconds
+
+
+def run(settings: Settings, json: bool = False) -> int:
+    """Raises what opening the model raises, and EngineError."""
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    with open_model(settings, say) as opened:
+        result = measure(opened, say)
+    if json:
+        print(json_module.dumps(_facts(opened, result), indent=1))
+    else:
+        _print(opened, result)
+    return 0
+
+
+def measure(opened: Opened, say: Say = nobody) -> Result:
+    """Answers the same prompts several times, each time without anything cached."""
+    context = opened.worker.wait().context
+    answer = max(1, min(ANSWER, context // 4))
+    prompts = {count: _prompt(opened, count) for count in {min(PROMPT, context // 4), min(SHORT_PROMPT, context // 4)}}
+    short, long = min(prompts), max(prompts)
+    say(f"{ROUNDS} rounds of {long} tokens in and {answer} out")
+    _round(opened, prompts[long], answer)
+    found = [_round(opened, prompts[long], answer) for _ in range(ROUNDS)]
+    first = [_round(opened, prompts[short], 2)[1] for _ in range(ROUNDS)]
+    return Result(
+        rounds=ROUNDS,
+        prompt=long,
+        answer=answer,
+        prefill=statistics.median(long / done.timings.prefill for done, _, _ in found),
+        decode=statistics.median((done.usage.generated - 1) / done.timings.decode for done, _, _ in found),
+        first_token=statistics.median(first),
+        short_prompt=short,
+        peak=max(held for _, _, held in found),
+        planned=opened.planned,
+        loading=opened.worker.wait().seconds,
+    )
+
+
+def _prompt(opened: Opened, count: int) -> tuple[int, ...]:
+    tokens = opened.worker.encode((_WORDS,))
+    return (tokens * (count // len(tokens) + 1))[:count]
+
+
+def _round(opened: Opened, prompt: tuple[int, ...], answer: int) -> tuple[Finished, float, Bytes]:
+    """What one answer took, the seconds until its first text, and the memory held after it."""
+    worker = opened.worker
+    worker.forget(_NAME)
+    never = tuple((token, -math.inf) for token in worker.wait().ends)  # so that every answer has the same length
+    law = replace(Law(), seed=0, logit_bias=never)
+    began, first, done = time.perf_counter(), 0.0, None
+    for event in worker.generate(_NAME, (prompt,), law, most=answer):
+        if isinstance(event, Text):
+            first = first or time.perf_counter() - began
+        elif isinstance(event, Finished):
+            done = event
+    now = worker.statistics()
+    if done is None:
+        raise EngineError("the worker ended an answer without a word")
+    return done, first, Bytes(now.anonymous + now.mapped)
+
+
+def _facts(opened: Opened, result: Result) -> dict[str, object]:
+    plan = opened.plan
+    return {
+        "command": " ".join(["accel", *sys.argv[1:]]),
+        "version": version("accel-runtime"),
+        "engine": f"llama-cpp-python {version('llama-cpp-python')}",
+        "model": {"name": plan.model.name, "size": int(plan.model.size), "format": plan.model.format},
+        "processor": plan.machine.processor.name,
+        "choices": {name: choice.value for name, choice in plan.choices.items()},
+        "measured": {field.name: getattr(result, field.name) for field in fields(result)},
+        "predicted": {"prefill": asdict(plan.prefill), "decode": asdict(plan.decode), "memory": int(opened.planned)},
+    }
+
+
+def _print(opened: Opened, result: Result) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    plan = opened.plan
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name, right in (("", False), ("measured", True), ("planned", True), ("", False)):
+        table.add_column(name, justify="right" if right else "left")
+    table.add_row("decode", _speed(result.decode), _predicted(plan.decode), f"{result.answer} tokens")
+    table.add_row("prefill", _speed(result.prefill), _predicted(plan.prefill), f"{result.prompt} tokens")
+    table.add_row("first token", f"{1000 * result.first_token:.1f} ms", "", f"after {result.short_prompt} tokens")
+    table.add_row("peak memory", str(result.peak), str(result.planned), "of the worker's process")
+    table.add_row("loading", f"{result.loading:.2f} s", "", f"{plan.model.size} {plan.model.format}")
+    console = Console(highlight=False)
+    console.print(f"{plan.model.name}, {result.rounds} rounds, medians", style="bold")
+    console.print(table)
+
+
+def _speed(rate: float) -> str:
+    return f"{rate:,.1f} tokens/s"
+
+
+def _predicted(estimate: Estimate) -> str:
+    return f"{estimate.low:,.0f} to {estimate.high:,.0f}"

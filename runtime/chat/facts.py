@@ -1,0 +1,87 @@
+"""What the chat tells of itself: speed, context, memory against the plan."""
+
+import time
+
+from ...units import Bytes
+from ..messages import Finished, Statistics
+from ..open import Opened
+from ..session import Session
+
+APPROXIMATE_KV = ("q8_0", "q4_0")  # formats of the KV cache that change the text
+DEMONSTRATION = (
+    "This is a demonstration: a model of a few million parameters that makes small talk and mistakes. "
+    "For a real one: accel chat hf:owner/repo (takes what fits this machine) or accel chat FILE.gguf"
+)
+
+
+def greeting(opened: Opened) -> str:
+    """What a chat in a terminal begins with."""
+    plan = opened.plan
+    label = ", approximate" if plan.choices["kv_type"].value in APPROXIMATE_KV else ""
+    return (
+        f"{plan.model.name}: {plan.choices['context'].value} tokens of context{label}, "
+        f"{opened.planned} planned; /help lists the commands"
+    )
+
+
+class Speed:
+    """Tokens per second of an answer that is being given."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def of(self, tokens: int) -> str:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, tokens
+        began, before = self._first
+        return f"{(tokens - before) / (now - began):.1f} tokens/s" if now - began > 0.2 else ""
+
+
+def rate(done: Finished) -> float:
+    """Tokens per second after the first one; 0 where there were none."""
+    return (done.usage.generated - 1) / done.timings.decode if done.timings.decode > 0 else 0.0
+
+
+def memory_line(now: Statistics, opened: Opened) -> str:
+    """The worker's memory beside what the plan promised."""
+    return f"{Bytes(now.anonymous + now.mapped)} of {opened.planned} planned"
+
+
+def status_line(session: Session, opened: Opened) -> str:
+    """One line after an answer."""
+    now = opened.worker.statistics()
+    parts = [memory_line(now, opened), f"{now.positions} of {now.context} tokens of context"]
+    if session.last:
+        parts.append(f"{rate(session.last):.1f} tokens/s")
+    return " · ".join(reversed(parts))
+
+
+def statistics(session: Session, opened: Opened) -> str:
+    """What /stats prints."""
+    now, ready = opened.worker.statistics(), opened.worker.wait()
+    lines = [f"model      {ready.model}, loaded in {ready.seconds:.2f} s by process {ready.pid}"]
+    if done := session.last:
+        usage, timings = done.usage, done.timings
+        lines += [
+            f"prompt     {usage.prompt} tokens, {usage.reused} of them cached, {timings.prefill:.2f} s",
+            f"answer     {usage.generated} tokens, {rate(done):.1f} tokens/s, ended by: {done.reason}",
+        ]
+    lines += [
+        f"context    {now.positions} of {now.context} tokens",
+        f"memory     {memory_line(now, opened)}: {Bytes(now.anonymous)} anonymous, "
+        f"{Bytes(now.mapped)} mapped",
+        f"seed       {session.wishes.law.seed}",
+        f"chat       '{session.name}', {len(session.conversation.messages)} messages"
+        + ("" if session.history else ", not kept on disk"),
+    ]
+    return "\n".join(lines)
+
+
+def recap(session: Session) -> str:
+    """Where a chat that was opened stands."""
+    messages = session.conversation.messages
+    if not messages:
+        return f"'{session.name}' is empty"
+    last = " ".join(messages[-1].content.split())
+    return f"'{session.name}': {len(messages)} messages, the last: {last[:100]}{'...' if len(last) > 100 else ''}"
