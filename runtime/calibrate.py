@@ -127,7 +127,7 @@ def _dry_run(kept: _OfModel, model: ModelSpec, placements: list[Placement]) -> _
 
 
 def _options(model: ModelSpec, placement: Placement) -> Any:
-    from .engines.base import EngineOptions
+    from .engines.options import EngineOptions
 
     return EngineOptions(
         path=model.paths[0],

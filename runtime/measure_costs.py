@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import AccelError
 from ..units import Bytes, Rate, from_json, to_json
 from .costs import Kernel, best_seconds
-from .engines.base import EngineOptions
+from .engines.options import EngineOptions
 from .probe_model import ProbeShape, write_probe
 
 FAILED = 3  # exit code: stdout holds a Failure

@@ -21,7 +21,7 @@ from .footprint import CELLS, GPU, MEMORY, Allocation, Placement, footprint, rep
 from .model import ModelSpec
 
 if TYPE_CHECKING:
-    from .engines.base import EngineOptions
+    from .engines.options import EngineOptions
 
 USUAL_CONTEXT = 8192  # where nothing is asked for: a long conversation
 LEAST_CONTEXT = 4096  # below it a conversation loses its beginning within a few turns
@@ -101,7 +101,7 @@ def make_plan(machine: Machine, model: ModelSpec, goal: Goal, costs: Costs) -> P
 
 def engine_options(plan: Plan) -> "EngineOptions":
     """What the engine is opened with under this plan."""
-    from .engines.base import EngineOptions
+    from .engines.options import EngineOptions
 
     chosen = {name: choice.value for name, choice in plan.choices.items()}
     kept = int(chosen.pop("experts_in_memory"))

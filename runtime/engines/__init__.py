@@ -2,26 +2,27 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
+from .options import EngineOptions, FakeOptions
 
-ENGINES = {"llamacpp": ("base", "EngineOptions"), "fake": ("fake", "FakeOptions")}  # where its options are declared
+if TYPE_CHECKING:
+    from .base import Engine
+
+# The module here that has the engine's `open_engine` -> what that takes.
+ENGINES: dict[str, type] = {"llamacpp": EngineOptions, "fake": FakeOptions}
 
 
 def options_type(name: str) -> type:
-    """The record of options that the engine takes: plain data, to and from JSON."""
-    module, record = ENGINES[_known(name)]
-    return getattr(import_module(f".{module}", __name__), record)
-
-
-def open_engine(name: str, options: Any, progress: Callable[[float], bool] | None = None) -> Any:
-    """An `Engine` (see base.py). `progress` is called with 0..1 while it loads; where it returns False the load ends
-    with Cancelled. Raises ModelError, EngineError, Cancelled, or UsageError for a name that is no engine."""
-    return import_module(f".{_known(name)}", __name__).open_engine(options, progress)
-
-
-def _known(name: str) -> str:
+    """The record of options that the engine takes. Raises UsageError for a name that is no engine."""
     if name not in ENGINES:
         raise UsageError(f"'{name[:40]}' is no engine", f"choose one of {', '.join(ENGINES)}")
-    return name
+    return ENGINES[name]
+
+
+def open_engine(name: str, options: Any, progress: Callable[[float], bool] | None = None) -> "Engine":
+    """`progress` is called with 0..1 while it loads; where it returns False the load ends
+    with Cancelled. Raises ModelError, EngineError, Cancelled, or UsageError for a name that is no engine."""
+    options_type(name)
+    return import_module(f".{name}", __name__).open_engine(options, progress)

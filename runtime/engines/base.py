@@ -47,27 +47,6 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """What a plan chose: how a model is opened."""
-
-    path: str
-    context: int = 4096  # positions that all sequences share
-    sequences: int = 1
-    branches: int = 0  # leaves beyond the first of all draft trees together
-    batch: int = 512  # rows of one forward at most
-    ubatch: int = 512  # rows that are computed at once
-    outputs: int = 32  # rows of one forward whose logits may be wanted
-    kv_type: str = "f16"  # "f32", "f16", "q8_0", "q4_0"
-    threads: int = 1  # that decode
-    threads_prefill: int = 1
-    repack: bool = True  # copy weights into the order that this processor's kernels read fastest
-    gpu_layers: int = 0
-    overrides: tuple[tuple[str, str], ...] = ()  # (pattern of tensor names, buffer type), the first that matches
-    flash_attention: bool = True
-    taps: bool = False  # whether `forward` may be given taps; costs a few per cent
-
-
-@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an engine can do; callers ask this, never the class."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...errors import EngineError
 from ...units import Bytes
 from . import llama_api as api
-from .base import EngineOptions
+from .options import EngineOptions
 
 _BUFFER = re.compile(r"(\S+) +(compute|output) buffer size = +([\d.]+) MiB")
 _WEIGHTS = re.compile(r"(\S+) model buffer size = +([\d.]+) MiB")

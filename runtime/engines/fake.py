@@ -20,6 +20,7 @@ from ...errors import Cancelled, ContextFull, EngineError, StateError
 from ...units import Bytes
 from ..model import ModelSpec
 from .base import Batch, Capabilities, Stop, Stopped, Tap, check_path
+from .options import FakeOptions
 from .state import read_state, write_state
 
 SPECIALS = ("<s>", "</s>", "<|im_start|>", "<|im_end|>")
@@ -38,23 +39,6 @@ _SPREAD = np.arange(1, VOCABULARY + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F
 _TASTE = np.full(VOCABULARY, -8, np.float32)
 _TASTE[32:127] = 0
 _TASTE[[ord(" "), *range(ord("a"), ord("z") + 1)]] = 6
-
-
-@dataclass(frozen=True, slots=True)
-class FakeOptions:
-    context: int = 4096
-    sequences: int = 8
-    branches: int = 16
-    batch: int = 512
-    outputs: int = 512
-    rollback: bool = True
-    answer_length: int = 24  # after about so many tokens an answer ends
-    script: tuple[tuple[str, str], ...] = ()  # (prompt, answer): after this text or this user's turn, that answer
-    seconds_to_open: float = 0.0
-    seconds_per_forward: float = 0.0
-    seconds_per_row: float = 0.0
-    fail_at: int = 0  # the number, from 1, of the forward that raises EngineError; 0 never
-    die_at: int = 0  # the number of the forward that kills this process
 
 
 def open_engine(options: FakeOptions, progress: Callable[[float], bool] | None = None) -> "FakeEngine":

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import Cancelled, EngineError, ModelDamaged, ModelError, ModelTruncated, ModelUnsupported
-from .base import EngineOptions
+from .options import EngineOptions
 
 # ggml's OpenMP threads wait in a busy loop; where another process wants the core that loop stands in its own way. So
 # many turns keep an idle machine's speed and give a busy one most of it. The library reads this once, when it loads.

@@ -16,10 +16,11 @@ import numpy as np
 from ...errors import ContextFull, EngineError, StateError
 from ..model import ModelSpec
 from . import llama_api as api
-from .base import Batch, Capabilities, EngineOptions, Stop, Stopped, Tap, check_path
+from .base import Batch, Capabilities, Stop, Stopped, Tap, check_path
 from .llama_taps import Taps
 from .llama_tree import END, Tree
 from .llama_vocabulary import LlamaVocabulary
+from .options import EngineOptions
 from .state import read_state, write_state
 
 

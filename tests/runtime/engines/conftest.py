@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from accel.runtime.engines import open_engine
-from accel.runtime.engines.base import Engine, EngineOptions
-from accel.runtime.engines.fake import FakeOptions
+from accel.runtime.engines.base import Engine
+from accel.runtime.engines.options import EngineOptions, FakeOptions
 
 STORIES = Path(__file__).parents[4] / "shared/assets/models/stories260K.gguf"
 ROOM = {"context": 512, "sequences": 5, "branches": 8, "batch": 64, "outputs": 48}
@@ -82,9 +82,7 @@ def _write_moe(path: Path, architecture: str = "qwen3moe", quantised: bool = Fal
         "ffn_gate_inp": (8, width), "ffn_gate_exps": (8, width, width), "ffn_up_exps": (8, width, width),
         "ffn_down_exps": (8, width, width),
     }  # fmt: skip
-    return _end(
-        writer, path, {f"blk.{layer}.{name}.weight": shape for layer in range(3) for name, shape in shapes.items()}
-    )
+    return _end(writer, path, {f"blk.{i}.{name}.weight": s for i in range(3) for name, s in shapes.items()}, quantised)
 
 
 def _write_mamba(path: Path) -> Path:

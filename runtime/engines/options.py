@@ -1,0 +1,41 @@
+"""What engines are opened with: plain data, light to import, to and from JSON."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What a plan chose: how a model is opened."""
+
+    path: str
+    context: int = 4096  # positions that all sequences share
+    sequences: int = 1
+    branches: int = 0  # leaves beyond the first of all draft trees together
+    batch: int = 512  # rows of one forward at most
+    ubatch: int = 512  # rows that are computed at once
+    outputs: int = 32  # rows of one forward whose logits may be wanted
+    kv_type: str = "f16"  # "f32", "f16", "q8_0", "q4_0"
+    threads: int = 1  # that decode
+    threads_prefill: int = 1
+    repack: bool = True  # copy weights into the order that this processor's kernels read fastest
+    gpu_layers: int = 0
+    overrides: tuple[tuple[str, str], ...] = ()  # (pattern of tensor names, buffer type), the first that matches
+    flash_attention: bool = True
+    taps: bool = False  # whether `forward` may be given taps; costs a few per cent
+
+
+@dataclass(frozen=True, slots=True)
+class FakeOptions:
+    context: int = 4096
+    sequences: int = 8
+    branches: int = 16
+    batch: int = 512
+    outputs: int = 512
+    rollback: bool = True
+    answer_length: int = 24  # after about so many tokens an answer ends
+    script: tuple[tuple[str, str], ...] = ()  # (prompt, answer): after this text or this user's turn, that answer
+    seconds_to_open: float = 0.0
+    seconds_per_forward: float = 0.0
+    seconds_per_row: float = 0.0
+    fail_at: int = 0  # the number, from 1, of the forward that raises EngineError; 0 never
+    die_at: int = 0  # the number of the forward that kills this process
