@@ -1,0 +1,99 @@
+"""Many small messages travel as few, and none is lost, changed or overtaken."""
+
+import threading
+from itertools import groupby, pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accel.runtime.messages import Loading, Pong, Prefilled, Text
+from accel.runtime.outbox import Outbox, merged
+
+ids = st.integers(1, 3)
+events = st.lists(
+    st.builds(Text, ids, st.text(max_size=3), st.booleans(), st.integers(0, 9))
+    | st.builds(Prefilled, ids, st.just(1), st.just(2))
+    | st.builds(Loading, st.floats(0, 1)),
+    max_size=40,
+)
+
+
+def told(messages, id):
+    """What one answer is told, texts of one kind run together."""
+    own = [message for message in messages if getattr(message, "id", 0) == id]
+    runs = groupby(own, lambda message: message.thought if isinstance(message, Text) else message)
+    return [(kind, "".join(text.text for text in run) if isinstance(kind, bool) else len([*run])) for kind, run in runs]
+
+
+@given(events)
+def test_every_answer_is_told_the_same_in_the_same_order(messages):
+    for id in (1, 2, 3):
+        assert told(merged(messages), id) == told(messages, id)
+
+
+@given(events)
+def test_texts_that_follow_one_another_are_one(messages):
+    for id in (1, 2, 3):
+        own = [message for message in merged(messages) if getattr(message, "id", 0) == id]
+        pairs = pairwise(own)
+        assert not any(isinstance(a, Text) and isinstance(b, Text) and a.thought == b.thought for a, b in pairs)
+
+
+@given(events)
+def test_the_count_of_tokens_is_the_last_one(messages):
+    for id in (1, 2, 3):
+        counts = [message.tokens for message in messages if isinstance(message, Text) and message.id == id]
+        found = [message.tokens for message in merged(messages) if isinstance(message, Text) and message.id == id]
+        assert found[-1:] == counts[-1:]
+
+
+@given(events)
+def test_of_loading_only_the_last_is_told(messages):
+    fractions = [message.fraction for message in messages if isinstance(message, Loading)]
+    assert [message.fraction for message in merged(messages) if isinstance(message, Loading)] == fractions[-1:]
+
+
+def test_the_first_word_wakes_the_sender_and_those_after_it_do_not():
+    woken: list[None] = []
+    outbox = Outbox(lambda: woken.append(None))
+    outbox.put(Text(1, "a", False, 1))
+    assert len(woken) == 1
+    assert outbox.take() == [Text(1, "a", False, 1)]
+    outbox.put(Text(1, "b", False, 2))
+    outbox.put(Text(1, "c", False, 3))
+    assert len(woken) == 1
+    assert outbox.take() == [Text(1, "bc", False, 3)]
+    assert outbox.take() == []
+    outbox.put(Text(1, "d", False, 4))
+    assert len(woken) == 2
+
+
+def test_what_is_no_text_wakes_the_sender_always():
+    woken: list[None] = []
+    outbox = Outbox(lambda: woken.append(None))
+    outbox.put(Text(1, "a", False, 1))
+    outbox.take()
+    outbox.put(Pong(1))
+    assert len(woken) == 2
+
+
+def test_nothing_is_lost_between_two_threads():
+    wake = threading.Event()
+    outbox = Outbox(wake.set)
+    count = 20_000
+
+    def speak() -> None:
+        for number in range(count):
+            outbox.put(Text(1, "x", False, number))
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    heard = 0
+    while heard < count:
+        found = outbox.take()
+        heard += sum(len(message.text) for message in found if isinstance(message, Text))
+        if not found:
+            assert wake.wait(10)
+            wake.clear()
+    speaker.join()
+    assert heard == count
