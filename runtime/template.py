@@ -138,11 +138,6 @@ class _Process:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[str] | None = None
-        self._seconds = _WALL_SECONDS
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._seconds = 0.0  # that a job may take; unknown until the process has said hello
         self._child = self._start()
 
