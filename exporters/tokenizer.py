@@ -151,7 +151,7 @@ def _rules(path: Path, splitter: _Splitter | None, ignore_merges: bool) -> str:
     if splitter and splitter.type == "Sequence":
         parts = splitter.pretokenizers
     found = Rules(tuple(step for part in parts for step in _steps(part)), ignore_merges)
-    if found not in KNOWN:
+    if found not in KNOWN or parts[-1].type != "ByteLevel":
         raise ConvertError(f"{path} splits text by rules that the engine lacks: {found!r:.900}", _REFUSED)
     return KNOWN[found]
 

@@ -183,8 +183,8 @@ def _vocabulary(shapes: Shapes) -> Vocabulary:
 def _merges() -> Iterator[tuple[str, str]]:
     """Pairs that become one, frequent ones first: syllables, two of them, a space before, a third."""
     syllables = [a + b for a, b in product("tnsrdlmkpbgfvzjwhycxq", "eaoiu")]
-    twice = list(product(syllables, repeat=2))
-    yield from ((a, b) for a, b in syllables)
+    twice = [(a, b) for a in syllables for b in syllables]
+    yield from ((syllable[0], syllable[1]) for syllable in syllables)
     yield from twice
     yield from (("Ġ", a + b) for a, b in twice)
     yield from (("Ġ" + a + b, c) for (a, b), c in product(twice, syllables))

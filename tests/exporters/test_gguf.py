@@ -7,7 +7,7 @@ import pytest
 from gguf.quants import dequantize
 from tokenizers import Tokenizer
 
-from accel.errors import AccelError, ConvertError
+from accel.errors import AccelError, ConvertError, DiskFull
 from accel.exporters.gguf import convert
 from accel.exporters.gguf_file import FILE_TYPES
 from accel.runtime.model import ModelSpec
@@ -161,6 +161,19 @@ def test_an_interrupted_conversion_leaves_nothing(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         convert(folder, tmp_path / "model.gguf", "F16", interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(tmp_path):
+    resource = pytest.importorskip("resource")
+    folder = write_checkpoint(tmp_path / "checkpoint")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(DiskFull):
+            convert(folder, tmp_path / "model.gguf")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 

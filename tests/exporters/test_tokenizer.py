@@ -39,7 +39,7 @@ def splitter(steps):
     return split_by(steps[0]) if "\\r" in steps[0] else pre_tokenizers.ByteLevel(add_prefix_space=False)
 
 
-@pytest.fixture(scope="module", params=KNOWN, ids=KNOWN.values())
+@pytest.fixture(scope="module", params=KNOWN, ids=list(KNOWN.values()))
 def both(request, tmp_path_factory):
     """A tokenizer with known rules, and llama.cpp with the GGUF made of it."""
     rules = request.param
@@ -165,6 +165,12 @@ def test_nfc_is_accepted_because_it_leaves_nearly_every_text_alone(read):
 
 
 BPE = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}
+SPLIT_ONLY = {
+    "type": "Split",
+    "pattern": {"Regex": next(iter(KNOWN)).steps[0]},
+    "behavior": "Isolated",
+    "invert": False,
+}
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
 
 
@@ -182,6 +188,7 @@ def bpe(**changes) -> str:
         (json.dumps({"model": BPE, "pre_tokenizer": {"type": "Whitespace"}}), "splits text by rules"),
         (json.dumps({"model": BPE, "pre_tokenizer": BYTES | {"add_prefix_space": True}}), "splits text by rules"),
         (json.dumps({"model": BPE, "pre_tokenizer": {"type": "Sequence", "pretokenizers": 3}}), "should be"),
+        (json.dumps({"model": BPE, "pre_tokenizer": SPLIT_ONLY}), "splits text by rules"),
         (json.dumps({"model": BPE | {"ignore_merges": True}, "pre_tokenizer": BYTES}), "splits text by rules"),
         (json.dumps({"model": BPE, "pre_tokenizer": BYTES, "normalizer": {"type": "Lowercase"}}), "rewrites text"),
         (bpe(byte_fallback=True), "no byte-level BPE"),
