@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -12,7 +13,7 @@ from accel.runtime.engines.base import Engine
 from accel.runtime.engines.options import EngineOptions, FakeOptions
 
 STORIES = Path(__file__).parents[4] / "shared/assets/models/stories260K.gguf"
-ROOM = {"context": 512, "sequences": 5, "branches": 8, "batch": 64, "outputs": 48}
+ROOM: dict[str, Any] = {"context": 512, "sequences": 5, "branches": 8, "batch": 64, "outputs": 48}
 
 
 @pytest.fixture(scope="session")
