@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TemplateError
-from .engines.base import Vocabulary
 from .text import Markers
 
 # What models are given that bring no template; many were trained on it.
@@ -122,15 +121,6 @@ def thought_markers(source: str) -> Markers | None:
     if found := _OPENING.search(source):
         return Markers(found[0], f"{found[1]}/{found[2]}{found[3]}")
     return None
-
-
-def encode_prompt(vocabulary: Vocabulary, parts: Sequence[Part]) -> list[int]:
-    """A prompt's tokens. The beginning-of-text token stands first where the model wants one, and never twice: many
-    templates write it themselves."""
-    tokens: list[int] = []
-    for i, part in enumerate(parts):
-        tokens += vocabulary.encode(part, special=True, start=i == 0) if isinstance(part, str) else part
-    return tokens
 
 
 class _Process:

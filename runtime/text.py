@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..errors import UsageError
+from .engines.base import Vocabulary
 
 MOST_STOPS = 64
 LONGEST_STOP = 256  # characters
@@ -40,6 +41,16 @@ class Markers:
     def opened_by(self, prompt: str) -> bool:
         """Whether a prompt ends in an open thought, so that the answer begins inside it."""
         return prompt.rstrip().endswith(self.open)
+
+
+def pieces(vocabulary: Vocabulary, thoughts: Markers | None) -> Callable[[int], bytes]:
+    """Tokens' bytes, with markers spelled out that are control tokens, which have none of their own."""
+    marks: dict[int, bytes] = {}
+    for mark in (thoughts.open, thoughts.close) if thoughts else ():
+        tokens = vocabulary.encode(mark, special=True)
+        if len(tokens) == 1 and not vocabulary.piece(tokens[0]):
+            marks[tokens[0]] = mark.encode()
+    return (lambda token: marks.get(token) or vocabulary.piece(token)) if marks else vocabulary.piece
 
 
 class TextStream:

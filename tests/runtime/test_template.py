@@ -11,7 +11,7 @@ import pytest
 from accel.errors import TemplateError
 from accel.runtime import template_process
 from accel.runtime.engines.fake import BOS, FakeVocabulary
-from accel.runtime.template import CHATML, LONGEST, ChatTemplate, encode_prompt, thought_markers
+from accel.runtime.template import CHATML, LONGEST, ChatTemplate, thought_markers
 from accel.runtime.text import Markers
 
 TEMPLATES = Path(__file__).parents[3] / "shared/assets/chat_templates"
@@ -324,8 +324,7 @@ def test_what_marks_thoughts_is_found_in_the_template(source, markers):
     assert thought_markers(source) == markers
 
 
-def test_the_beginning_of_text_stands_once():
-    vocabulary = FakeVocabulary()
-    for parts in (("<s>hi", (1, 2), "ho"), ("hi", (1, 2), "ho")):
-        assert encode_prompt(vocabulary, parts) == [BOS, *b"hi", 1, 2, *b"ho"]
-    assert encode_prompt(vocabulary, ((9,), "ho")) == [9, *b"ho"]
+@pytest.mark.parametrize("prompt", ["<s><|im_start|>user", "<|im_start|>user"])
+def test_a_template_that_begins_the_text_itself_does_not_begin_it_twice(prompt):
+    tokens = FakeVocabulary().encode(rendered("{{ text }}", text=prompt), special=True, start=True)
+    assert tokens[0] == BOS and tokens.count(BOS) == 1

@@ -1,11 +1,15 @@
 """What a reader sees does not depend on how tokens split the bytes."""
 
+from itertools import groupby
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.errors import UsageError
+from accel.runtime.engines.fake import FakeVocabulary
 from accel.runtime.text import Chunk, Markers, TextStream
+from accel.runtime.text import pieces as pieces_of
 
 THINK = Markers("<think>", "</think>")
 few = settings(max_examples=200, deadline=None)
@@ -108,6 +112,18 @@ def test_an_empty_thought_and_a_second_one_before_the_answer():
 
 def test_stops_count_in_the_answer_only():
     assert read([b"<think>a. b.</think>c. d."], ["."], THINK) == ("a. b.", "c", True)
+
+
+def test_markers_that_are_control_tokens_are_spelled_out():
+    vocabulary = FakeVocabulary()
+    marks = Markers("<|im_start|>", "<|im_end|>")  # control tokens of this vocabulary
+    tokens = vocabulary.encode("<|im_start|>why<|im_end|>Yes</s>")
+    for thoughts, expected in ((marks, [("why", True), ("Yes", False)]), (THINK, [("whyYes", False)])):
+        text = TextStream(pieces_of(vocabulary, thoughts), (), thoughts)
+        chunks = [chunk for token in tokens for chunk in text.push(token)] + text.finish()
+        assert [
+            ("".join(c.text for c in group), kind) for kind, group in groupby(chunks, lambda c: c.thought)
+        ] == expected
 
 
 @pytest.mark.parametrize("bad", [[""], ["a" * 257], ["a"] * 65])
