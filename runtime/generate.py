@@ -18,7 +18,7 @@ from .messages import Event, Finished, Generate, Prefilled, Reason, Started, Tex
 from .sampling import Sampler
 from .schedule import next_rows, turned
 from .sequences import Seat, Sequences
-from .text import Chunk, TextStream
+from .text import Chunk, TextStream, pieces
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +33,8 @@ class Ticket:
     def cancel(self) -> None:
         """Its answer ends after this step; a prompt that is being forwarded, in the middle of it."""
         self.cancelled = True
-        if stop := self.stop:
+        stop = self.stop
+        if stop is not None:
             stop.set()
 
 
@@ -78,11 +79,11 @@ class Generator:
         self._sequences = sequences
         self._emit = emit
         self._ends = engine.vocabulary.ends
-        self._piece = engine.vocabulary.piece
         self._grammars = Grammars(engine.vocabulary)
         self._most_running = min(engine.can.sequences, engine.can.outputs, engine.can.rows)
         self._waiting: deque[Stream] = deque()
         self._running: list[Stream] = []
+        self._crowded = False  # the engine had less room than it said: who stepped back waits until someone leaves
         self._rows = _RowBuffer(engine.can.rows)
         self.forwards = 0
         self.rows = 0
@@ -123,13 +124,15 @@ class Generator:
         grammar = self._grammars.compile(request.grammar.kind, request.grammar.text) if request.grammar else None
         sampler = Sampler(request.law, self._engine.vocabulary.size, grammar)
         sampler.observe(tokens)
-        text = TextStream(self._piece, request.stops, request.thoughts, request.thinking)
+        text = TextStream(
+            pieces(self._engine.vocabulary, request.thoughts), request.stops, request.thoughts, request.thinking
+        )
         self._waiting.append(Stream(ticket, tokens, sampler, text, self._sequences.context))
 
     def step(self) -> bool:
         """One forward, and the tokens that follow from it; False where there is nothing to do."""
         self._end_cancelled()
-        if self._waiting:
+        if self._waiting and not (self._crowded and self._running):
             self._admit()
         shares = next_rows(self._running, self._engine.can.rows)
         if not shares:
@@ -255,6 +258,7 @@ class Generator:
         if self._sequences.make_any_room():
             return
         if len(self._running) > 1:
+            self._crowded = True
             self._step_back(max(self._running, key=lambda stream: stream.ticket.arrived))
         elif (stream := self._running[0]).answered:
             self._finish(stream, "context")
@@ -284,12 +288,14 @@ class Generator:
 
     def _fail(self, stream: Stream, error: AccelError) -> None:
         """Nothing of its cache is trusted any more."""
+        self._crowded = False
         if stream.seat:
             self._running.remove(stream)
             self._sequences.drop(stream.seat, len(stream.tokens))
         self._emit(failed(stream.id, error))
 
     def _leave(self, stream: Stream) -> None:
+        self._crowded = False
         if stream.seat:
             self._running.remove(stream)
             self._sequences.release(stream.seat, stream.tokens[: stream.done], len(stream.tokens))

@@ -1,0 +1,329 @@
+"""Whoever else is answered, whatever is cached: a prompt gets the answer that it gets alone, and is forwarded once."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.errors import ContextFull, GrammarError, SettingError, UsageError
+from accel.runtime.engines.base import Stop
+from accel.runtime.engines.fake import FakeEngine, FakeOptions
+from accel.runtime.generate import Generator, Ticket
+from accel.runtime.messages import Failed, Finished, Generate, GrammarSource, Prefilled, Started, Text
+from accel.runtime.sampling import Law
+from accel.runtime.sequences import Sequences
+from accel.runtime.text import Markers
+
+
+class Desk:
+    """A generator over a fake engine, and what it said."""
+
+    def __init__(self, engine: Any = None, **options: Any) -> None:
+        self.engine: Any = engine or FakeEngine(FakeOptions(**options))
+        self.said: list[Any] = []
+        self.sequences = Sequences(self.engine)
+        self.generator = Generator(self.engine, self.sequences, self.said.append)
+
+    def add(self, id: int, prompt: Any, conversation: str = "", **wishes: Any) -> Ticket:
+        parts = (prompt,) if isinstance(prompt, str) else prompt
+        law = wishes.pop("law", Law(seed=id))
+        request = Generate(id, conversation or f"c{id}", parts, law, **wishes)
+        ticket = Ticket(request)
+        self.generator.add(ticket)
+        return ticket
+
+    def run(self) -> None:
+        steps = 0
+        while self.generator.step():
+            steps += 1
+            assert steps < 20_000
+
+    def answer(self, id: int, prompt: Any, conversation: str = "", **wishes: Any) -> Finished:
+        self.add(id, prompt, conversation, **wishes)
+        self.run()
+        return self.of(id, Finished)[0]
+
+    def of(self, id: int, kind: type) -> list[Any]:
+        return [message for message in self.said if isinstance(message, kind) and getattr(message, "id", 0) == id]
+
+    def text(self, id: int, thought: bool = False) -> str:
+        return "".join(message.text for message in self.of(id, Text) if message.thought is thought)
+
+
+def chat(*turns: str) -> str:
+    roles = ("user", "assistant")
+    said = "".join(f"<|im_start|>{roles[n % 2]}\n{turn}<|im_end|>\n" for n, turn in enumerate(turns))
+    return said + "<|im_start|>assistant\n"
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    prompts=st.lists(st.text("abc ", min_size=1, max_size=60), min_size=1, max_size=12),
+    context=st.integers(70, 300),
+    sequences=st.integers(1, 8),
+    batch=st.integers(1, 40),
+    rollback=st.booleans(),
+    greedy=st.booleans(),
+)
+def test_answers_at_once_are_those_one_at_a_time(prompts, context, sequences, batch, rollback, greedy):
+    law = Law(temperature=0, seed=0) if greedy else Law(temperature=1.5, seed=5)
+    together = Desk(context=context, sequences=sequences, batch=batch, rollback=rollback)
+    for id, prompt in enumerate(prompts):
+        together.add(id, prompt, law=law, most=40)
+    together.run()
+    for id, prompt in enumerate(prompts):
+        alone = Desk(context=context).answer(id, prompt, law=law, most=40)
+        (found,) = together.of(id, Finished)
+        assert (found.tokens, found.reason) == (alone.tokens, alone.reason)
+    assert together.generator.running == together.generator.waiting == 0
+    assert together.sequences.promised == 0
+
+
+def test_fifty_conversations_at_once_of_three_turns_each_equal_one_at_a_time():
+    together = Desk(context=9000, sequences=50, batch=64)
+    alone = Desk(context=9000, sequences=1)
+    for turn in range(3):
+        for number in range(50):
+            together.add(
+                100 * turn + number, chat(*[f"turn {n} of {number}" for n in range(2 * turn + 1)]), f"c{number}"
+            )
+        together.run()
+        for number in range(50):
+            prompt = chat(*[f"turn {n} of {number}" for n in range(2 * turn + 1)])
+            found = alone.answer(100 * turn + number, prompt, f"c{number}")
+            assert together.of(100 * turn + number, Finished)[0].tokens == found.tokens
+    assert together.generator.rows < alone.generator.rows
+
+
+def test_those_without_room_step_back_and_lose_nothing():
+    together = Desk(context=100, sequences=4, batch=16)
+    for id in range(4):
+        together.add(id, f"{id}" * 20, law=Law(seed=id), most=60)
+    together.run()
+    for id in range(4):
+        alone = Desk(context=100).answer(id, f"{id}" * 20, most=60)
+        assert together.of(id, Finished)[0].tokens == alone.tokens
+        assert len(together.of(id, Started)) == 1
+    assert together.generator.rows > sum(
+        finished.usage.prompt for finished in together.said if type(finished) is Finished
+    )
+
+
+def test_an_engine_with_less_room_than_it_says_makes_them_wait_and_not_fail():
+    engine = FakeEngine(FakeOptions(context=80, sequences=4))
+    engine.can = replace(engine.can, context=400)
+    together = Desk(engine)
+    for id in range(4):
+        together.add(id, f"{id}" * 30, most=20)
+    together.run()
+    for id in range(4):
+        alone = Desk(context=400).answer(id, f"{id}" * 30, most=20)
+        assert together.of(id, Finished)[0].tokens == alone.tokens
+
+
+def test_the_second_turn_forwards_only_its_new_tokens():
+    desk = Desk(script=(("one", "first answer"), ("two", "second answer")))
+    first = desk.answer(1, chat("one"), "c")
+    assert first.usage.forwarded == first.usage.prompt + len(first.tokens)
+    before = desk.engine.rows_forwarded
+    opening = "<|im_start|>user\none<|im_end|>\n<|im_start|>assistant\n"
+    second = desk.answer(2, (opening, first.tokens, "<|im_end|>\n" + chat("two")), "c")
+    new = second.usage.prompt - first.usage.prompt - len(first.tokens)
+    assert second.usage.reused == first.usage.prompt + len(first.tokens)
+    assert second.usage.forwarded == new + len(second.tokens) == desk.engine.rows_forwarded - before
+    assert desk.text(2) == "second answer"
+
+
+def test_an_edited_message_is_forwarded_from_where_it_differs():
+    desk = Desk()
+    desk.answer(1, chat("hello there"), "c")
+    second = desk.answer(2, chat("hello world"), "c")
+    same = len(desk.generator.encode(("<|im_start|>user\nhello ",)))
+    assert second.usage.reused == same
+    assert second.usage.forwarded == second.usage.prompt - same + len(second.tokens)
+
+
+def test_what_is_cached_does_not_show_in_the_text():
+    warm, cold = Desk(), Desk()
+    warm.answer(1, chat("a"), "c")
+    warm.answer(2, chat("a", "b", "c"), "c")
+    found = warm.answer(3, chat("a", "b", "d"), "c")
+    assert found.usage.reused > 0
+    assert found.tokens == cold.answer(3, chat("a", "b", "d")).tokens
+
+
+def test_one_conversation_is_answered_one_prompt_after_another():
+    desk = Desk(script=(("one", "1"), ("two", "2")))
+    desk.add(1, chat("one"), "c")
+    desk.add(2, chat("two"), "c")
+    desk.run()
+    order = [message.id for message in desk.said if isinstance(message, Started | Finished)]
+    assert order == [1, 1, 2, 2] and (desk.text(1), desk.text(2)) == ("1", "2")
+
+
+def test_progress_of_a_long_prompt_is_told_in_chunks():
+    desk = Desk(batch=10)
+    desk.answer(1, "x" * 34, most=1)
+    assert [(told.done, told.total) for told in desk.of(1, Prefilled)] == [(10, 35), (20, 35), (30, 35), (35, 35)]
+    assert desk.engine.forwards == 4
+
+
+@pytest.mark.parametrize(
+    ("wishes", "reason", "text"),
+    [
+        ({}, "end", "a word and more"),
+        ({"most": 6}, "length", "a word"),
+        ({"stops": ("and",)}, "stop", "a word "),
+        ({"stops": ("more", "d an")}, "stop", "a wor"),
+        ({"stops": ("never",)}, "end", "a word and more"),
+    ],
+    ids=str,
+)
+def test_an_answer_ends_for_the_reason_that_is_told(wishes, reason, text):
+    desk = Desk(script=(("go", "a word and more"),))
+    found = desk.answer(1, chat("go"), **wishes)
+    assert (found.reason, desk.text(1)) == (reason, text)
+    assert found.usage.generated == len(found.tokens)
+
+
+def test_an_answer_ends_where_the_context_does():
+    desk = Desk(context=20, script=(("go", "x" * 100),))
+    found = desk.answer(1, "go<|im_end|>\n<|im_start|>assistant\n")
+    assert found.reason == "context" and found.usage.prompt + len(found.tokens) == 21
+
+
+def test_a_prompt_of_exactly_the_context_gets_one_token():
+    desk = Desk(context=20)
+    found = desk.answer(1, "x" * 19)
+    assert (found.usage.prompt, found.reason, len(found.tokens)) == (20, "context", 1)
+
+
+def test_thoughts_are_told_apart():
+    desk = Desk(script=(("go", "<think>hm</think>yes"),))
+    desk.answer(1, chat("go"), thoughts=Markers("<think>", "</think>"))
+    assert (desk.text(1, thought=True), desk.text(1)) == ("hm", "yes")
+
+
+def test_a_character_of_several_tokens_is_told_whole():
+    desk = Desk(script=(("go", "häßlich 🙂"),))
+    desk.answer(1, chat("go"))
+    assert desk.text(1) == "häßlich 🙂"
+    assert all("\ufffd" not in message.text for message in desk.of(1, Text))
+
+
+def test_a_grammar_holds():
+    desk = Desk()
+    desk.answer(1, chat("go"), grammar=GrammarSource("regex", "[0-9]{3}x"))
+    assert desk.text(1)[:3].isdigit() and desk.text(1)[3:] == "x"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wishes", "error"),
+    [
+        ("x" * 70, {}, ContextFull),
+        (((),), {}, UsageError),
+        (((260,),), {}, UsageError),
+        (((2**31 - 1,),), {}, UsageError),
+        ("x", {"stops": ("",)}, UsageError),
+        ("x", {"law": Law(logit_bias=((260, 1.0),))}, SettingError),
+        ("x", {"grammar": GrammarSource("regex", "(")}, GrammarError),
+    ],
+    ids=["too long", "empty", "no token", "far from a token", "empty stop", "bias on no token", "no grammar"],
+)
+def test_what_can_never_be_answered_is_refused_at_once(prompt, wishes, error):
+    desk = Desk(context=64)
+    with pytest.raises(error):
+        desk.add(1, prompt, **wishes)
+    assert not desk.generator.step()
+
+
+def test_the_refusal_of_a_long_prompt_says_both_numbers():
+    with pytest.raises(ContextFull, match=r"\b81\b.*\b64\b"):
+        Desk(context=64).add(1, "x" * 80)
+
+
+def test_a_cancelled_answer_ends_within_one_step():
+    desk = Desk(script=(("go", "x" * 100),))
+    ticket = desk.add(1, chat("go"))
+    for _ in range(5):
+        desk.generator.step()
+    ticket.cancel()
+    forwards = desk.engine.forwards
+    assert not desk.generator.step()
+    (found,) = desk.of(1, Finished)
+    assert found.reason == "cancelled" and len(found.tokens) == 5 and desk.engine.forwards == forwards
+
+
+def test_a_request_cancelled_before_its_turn_is_never_forwarded():
+    desk = Desk(sequences=1)
+    desk.add(1, "one", most=3)
+    desk.add(2, "two").cancel()
+    desk.run()
+    assert desk.of(2, Finished)[0].reason == "cancelled" and not desk.of(2, Started)
+
+
+class Interrupted(FakeEngine):
+    """Somebody cancels while the forward with this number runs."""
+
+    ticket: Ticket
+    at = 2
+
+    def forward(self, batch: Any, taps: Any = (), stop: Stop | None = None) -> Any:
+        if self.forwards + 1 == self.at:
+            self.ticket.cancel()
+        return super().forward(batch, taps, stop)
+
+
+@pytest.mark.parametrize("rollback", [True, False])
+def test_a_prompt_is_cancelled_in_the_middle_of_a_chunk_and_the_others_go_on(rollback):
+    engine = Interrupted(FakeOptions(batch=8, rollback=rollback))
+    desk = Desk(engine)
+    desk.add(1, "other", most=5)
+    engine.ticket = desk.add(2, "x" * 40)
+    desk.run()
+    assert desk.of(2, Finished)[0].reason == "cancelled" and not desk.of(2, Prefilled)[1:]
+    assert desk.of(1, Finished)[0].tokens == Desk().answer(1, "other", most=5).tokens
+
+
+def test_a_cancelled_conversation_goes_on_from_what_is_cached():
+    engine = Interrupted(FakeOptions(batch=8))
+    engine.at = 4
+    desk = Desk(engine)
+    engine.ticket = desk.add(1, "x" * 40, "c")
+    desk.run()
+    again = desk.answer(2, "x" * 40, "c", most=1)
+    assert again.usage.reused == 24 and again.tokens == Desk().answer(2, "x" * 40, most=1).tokens
+
+
+def test_an_engine_that_fails_fails_those_it_worked_for_and_no_one_else():
+    desk = Desk(fail_at=3)
+    desk.add(1, "one", "c", most=10)
+    desk.run()
+    (failed,) = desk.of(1, Failed)
+    assert failed.kind == "EngineError" and not desk.of(1, Finished)
+    again = desk.answer(2, "one", "c", most=10, law=Law(seed=1))
+    assert again.usage.reused == 0
+    assert again.tokens == Desk().answer(1, "one", most=10).tokens
+    assert desk.sequences.promised == 0
+
+
+class Broken(FakeEngine):
+    """Gives no numbers once a sequence is so long."""
+
+    def forward(self, batch: Any, taps: Any = (), stop: Stop | None = None) -> Any:
+        rows = super().forward(batch, taps, stop)
+        for i, seq in enumerate(batch.sequences.tolist()):
+            if self.length(seq) == 7 and batch.wants[i]:
+                rows._logits[i] = rows._logits[i] * float("nan")
+        return rows
+
+
+def test_logits_that_are_no_numbers_are_an_error_and_no_token():
+    desk = Desk(Broken(FakeOptions()))
+    desk.add(1, "four", most=20)
+    desk.add(2, "a longer one", most=5)
+    desk.run()
+    assert desk.of(1, Failed)[0].kind == "EngineError"
+    assert len(desk.of(2, Finished)) == 1
