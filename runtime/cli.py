@@ -54,7 +54,7 @@ def _of_system(error: OSError) -> AccelError:
     import errno
 
     where = f" ({error.filename})" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return DiskFull(f"the disk is full{where}", "free some space")
     return AccelError(f"{error.strerror or error}{where}", "check that the file or folder is there and yours")
 

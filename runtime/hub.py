@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..errors import ModelError, ModelMissing, NetworkError, UsageError
+from ..errors import DiskFull, ModelError, ModelMissing, NetworkError, UsageError
 from ..offload.gguf_header import MOST_HEADER, read_header
 from ..units import Bytes
 
@@ -155,8 +155,7 @@ def headers_of(model: HubModel) -> Iterator[Path]:
     with TemporaryDirectory(prefix="accel-") as folder:
         paths = [Path(folder, Path(part.name).name) for part in model.parts]
         for part, path in zip(model.parts, paths, strict=True):
-            with path.open("wb") as file:
-                file.truncate(part.size)  # a hole: takes no room on the disk
+            _make_hole(path, part.size)
         have, want = 0, FIRST_HEADER
         while have < MOST_HEADER and not _headers_are_whole(paths[0], have):
             for part, path in zip(model.parts, paths, strict=True):
@@ -166,6 +165,16 @@ def headers_of(model: HubModel) -> Iterator[Path]:
                         file.write(chunk)
             have, want = want, 2 * want
         yield paths[0]
+
+
+def _make_hole(path: Path, size: int) -> None:
+    """A file of zeros that takes no room on the disk."""
+    try:
+        with path.open("wb") as file:
+            file.truncate(size)
+    except OSError as error:
+        do = "free some space there, or set TMPDIR to a folder on another disk"
+        raise DiskFull(f"no room for a header in {path.parent}: {error.strerror}", do) from error
 
 
 def _headers_are_whole(path: Path, have: int) -> bool:

@@ -4,6 +4,7 @@ model -> path (find.py) -> ModelSpec -> costs (calibrate.py) -> plan (plan.py) -
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 from ..devices.paths import cache_dir
@@ -14,6 +15,7 @@ from .costs import RowTimes
 from .find import find
 from .footprint import MEMORY
 from .history import History
+from .model import ModelSpec
 from .plan import Plan, engine_options
 from .planning import Say, goal_of, nobody, plan_or_raise, this_machine
 from .sampling import Law
@@ -67,9 +69,13 @@ def open_model(settings: Settings, say: Say = nobody, progress: Progress = nobod
 
     Raises ModelError, NetworkError, DiskFull, PlanRefused, EngineError, WorkerDied.
     """
-    goal, machine = goal_of(settings), this_machine(say)
-    path = find(settings.model, lambda header: plan_or_raise(header, goal, machine), say, settings.offline)
-    plan = plan_or_raise(path, goal, machine, say)
+    goal = goal_of(settings)
+
+    def plan_of(path: Path) -> Plan:
+        ModelSpec.read(path)  # what is no model is said before anything is measured
+        return plan_or_raise(path, goal, this_machine(say), say)
+
+    plan = plan_of(find(settings.model, plan_of, say, settings.offline))
     worker = Supervisor("llamacpp", engine_options(plan))
     try:
         worker.start()

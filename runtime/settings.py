@@ -214,7 +214,10 @@ def nearest(name: str, names: list[str]) -> str:
     """The one of `names` that a typing error most likely meant."""
     import difflib
 
-    return max(names, key=lambda known: difflib.SequenceMatcher(None, name.lower(), known.lower()).ratio())
+    def likeness(known: str) -> tuple[bool, float]:
+        return known.startswith(name), difflib.SequenceMatcher(None, name.lower(), known.lower()).ratio()
+
+    return max(names, key=likeness)
 
 
 def markdown() -> str:

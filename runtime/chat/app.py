@@ -44,6 +44,7 @@ def run(settings: Settings, prompt: str | None = None, resume: str | None = None
             screen.say(facts.greeting(opened))
         if resume is not None:
             chat.tell(session.open(resume))
+            screen.say(facts.recap(session))
         if prompt is not None:
             chat.turn(prompt)
         else:
@@ -158,12 +159,14 @@ def loading() -> Iterator[Callable[[float], None]]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn
 
     console = Console(stderr=True)
-    began = time.monotonic()
+    began = 0.0
     with Progress("loading", BarColumn(), TaskProgressColumn(), console=console, transient=True, auto_refresh=False,
                   disable=not console.is_terminal) as bar:  # fmt: skip
         task = bar.add_task("", total=1.0)
 
         def progress(fraction: float) -> None:
+            nonlocal began
+            began = began or time.monotonic()
             if time.monotonic() - began > PATIENCE:
                 bar.update(task, completed=fraction, refresh=True)
 

@@ -52,7 +52,7 @@ def status_line(session: Session, opened: Opened) -> str:
     """One line after an answer."""
     now = opened.worker.statistics()
     parts = [memory_line(now, opened), f"{now.positions} of {now.context} tokens of context"]
-    if session.last:
+    if session.last and session.last.usage.generated > 1:
         parts.append(f"{rate(session.last):.1f} tokens/s")
     return " · ".join(reversed(parts))
 
@@ -69,8 +69,7 @@ def statistics(session: Session, opened: Opened) -> str:
         ]
     lines += [
         f"context    {now.positions} of {now.context} tokens",
-        f"memory     {memory_line(now, opened)}: {Bytes(now.anonymous)} anonymous, "
-        f"{Bytes(now.mapped)} mapped",
+        f"memory     {memory_line(now, opened)}: {Bytes(now.anonymous)} anonymous, {Bytes(now.mapped)} mapped",
         f"seed       {session.wishes.law.seed}",
         f"chat       '{session.name}', {len(session.conversation.messages)} messages"
         + ("" if session.history else ", not kept on disk"),

@@ -1,13 +1,29 @@
 """The command line as a user meets it: one line per error, its own exit code, nothing half-written."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from accel.errors import STATUS, DiskFull, ModelMissing, NetworkError, SettingError, UsageError
+from accel.errors import (
+    STATUS,
+    DiskFull,
+    ModelDamaged,
+    ModelEmpty,
+    ModelIsDirectory,
+    ModelMissing,
+    ModelTruncated,
+    ModelUnreadable,
+    ModelUnsupported,
+    NetworkError,
+    PlanRefused,
+    SettingError,
+    UsageError,
+)  # fmt: skip
 from accel.runtime import cli
 from accel.runtime.settings import TABLE
 
@@ -18,10 +34,12 @@ ASSETS = Path(__file__).resolve().parents[2].parent / "shared" / "assets"
 def accel(home, tmp_path):
     """Runs the real command in a child process with folders of its own."""
 
-    def run(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: str, stdin: str = "", before: Sequence[str] = (), **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("ACCEL_")}
         return subprocess.run(
-            [sys.executable, "-m", "accel.runtime.cli", *words],
+            [*before, sys.executable, "-m", "accel.runtime.cli", *words],
             input=stdin,
             capture_output=True,
             text=True,
@@ -35,8 +53,8 @@ def accel(home, tmp_path):
 
 def refused(done: subprocess.CompletedProcess[str], kind: type, *says: str) -> None:
     assert done.returncode == STATUS[kind].exit, done.stderr
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
+    assert done.stdout == "" and "Traceback" not in done.stderr
+    *_, line = done.stderr.splitlines()  # before it may stand what was being done
     assert line.startswith("accel: ") and "; " in line
     for words in says:
         assert words in line
@@ -155,3 +173,128 @@ def test_models_are_listed_verified_and_removed(accel, home, tmp_path):
     assert '"whole": true' in accel("models", "--json").stdout
     assert "3 B freed" in accel("models", "remove", "hf:owner/tiny:a.gguf").stdout
     assert not list((home / "cache" / "models").iterdir())
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    """A real model that a test may spoil."""
+    source = ASSETS / "models" / "stories260K.gguf"
+    if not source.is_file():
+        pytest.skip("../shared/assets/models/stories260K.gguf is not there")
+    return Path(shutil.copy(source, tmp_path / "model.gguf"))
+
+
+def left_behind(home: Path) -> list[str]:
+    """Files that only an interrupted write leaves."""
+    return [path.name for path in home.rglob("*") if path.suffix in (".part", ".incomplete", ".tmp")]
+
+
+@pytest.mark.parametrize("command", ["chat", "plan", "bench"])
+def test_a_missing_file_is_said(accel, command):
+    refused(accel(command, "nothing.gguf"), ModelMissing, "nothing.gguf", "check the path")
+
+
+def test_the_name_of_a_repository_without_hf_is_explained(accel):
+    refused(accel("chat", "owner/model"), ModelMissing, "hf:owner/model")
+
+
+def test_a_folder_is_said(accel, tmp_path):
+    refused(accel("chat", str(tmp_path)), ModelIsDirectory, "folder")
+
+
+def test_an_empty_file_is_said(accel, model):
+    model.write_bytes(b"")
+    refused(accel("chat", str(model)), ModelEmpty, "empty")
+
+
+def test_a_pipe_in_the_place_of_a_model_is_said_at_once(accel, tmp_path):
+    os.mkfifo(tmp_path / "pipe.gguf")
+    refused(accel("chat", str(tmp_path / "pipe.gguf")), ModelUnreadable, "regular file")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.999])
+def test_a_truncated_model_is_said(accel, model, share):
+    whole = model.read_bytes()
+    model.write_bytes(whole[: int(len(whole) * share)])
+    refused(accel("chat", str(model)), ModelTruncated, "not whole", "fetch it again")
+
+
+def test_something_else_than_a_model_is_said(accel, tmp_path):
+    (tmp_path / "x.gguf").write_bytes(b"<html>" * 1000)
+    refused(accel("chat", str(tmp_path / "x.gguf")), ModelDamaged, "not a GGUF")
+
+
+def test_an_architecture_that_the_engine_lacks_is_said(accel, model, home):
+    data = model.read_bytes().replace(b"llama.", b"lamma.")
+    at = data.index(b"llama", data.index(b"general.architecture"))
+    model.write_bytes(data[:at] + b"lamma" + data[at + 5 :])
+    refused(accel("chat", str(model)), ModelUnsupported, "lamma")
+    assert not left_behind(home)
+
+
+def test_a_file_without_read_permission_is_said(accel, model):
+    model.chmod(0)
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if drop and not shutil.which("setpriv"):
+        pytest.skip("root reads everything, and there is no setpriv to give that up")
+    refused(accel("chat", str(model), before=drop), ModelUnreadable, "Permission denied", "permission")
+
+
+def test_a_memory_ceiling_of_ten_megabytes_is_refused_with_what_would_fit(accel, model, home):
+    done = accel("chat", str(model), "--memory", "10MB")
+    refused(done, PlanRefused, "does not fit", "--memory")
+    enough = done.stderr.split("--memory ")[1].split()[0]
+    assert accel("plan", str(model), "--memory", enough).returncode == 0
+    assert not left_behind(home)
+
+
+def test_no_network_is_said(accel, home):
+    done = accel("chat", "hf:owner/model", HF_ENDPOINT="http://127.0.0.1:9")
+    refused(done, NetworkError, "cannot reach http://127.0.0.1:9", "check the network")
+    assert not left_behind(home)
+
+
+def test_a_full_disk_under_the_cache_is_said_and_nothing_is_left(accel, hub, model, home):
+    (home / "cache").mkdir(parents=True)
+    small = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size=1m none {home / "cache"} && exec "$@"', "sh"]
+    if subprocess.run([*small, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a disk of 1 MiB cannot be mounted here")
+    hub.files["owner/tiny"] = {"a.gguf": model.read_bytes()}
+    look = [*small, "sh", "-c", f'"$@"; code=$?; find {home} -name "*.gguf*" >&2; exit $code', "sh"]
+    done = accel("chat", "hf:owner/tiny", before=look, HF_ENDPOINT=hub.endpoint)
+    refused(done, DiskFull, "needs 65.1 MiB", "free some space")
+
+
+def test_a_limit_on_the_size_of_files_is_said(accel, hub, model, home):
+    hub.files["owner/tiny"] = {"a.gguf": model.read_bytes()}
+    limit = ["bash", "-c", 'ulimit -f 256; exec "$@"', "bash"]  # no file can grow beyond 256 KiB
+    done = accel("chat", "hf:owner/tiny", before=limit, HF_ENDPOINT=hub.endpoint)
+    refused(done, DiskFull, "free some space")
+    assert not list((home / "cache").rglob("*.gguf*"))
+
+
+def test_a_model_of_the_hub_answers_and_is_listed(accel, hub, model, home):
+    hub.files["owner/tiny"] = {"a.gguf": model.read_bytes(), "README.md": b"x"}
+    words = ("chat", "hf:owner/tiny", "-p", "Once", "--max-tokens", "4", "--temperature", "0")
+    done = accel(*words, HF_ENDPOINT=hub.endpoint)
+    assert done.returncode == 0 and done.stdout.strip() and "downloading" in done.stderr
+    again = accel(*words, "--offline", HF_ENDPOINT="http://127.0.0.1:9")
+    assert again.stdout == done.stdout
+    assert "owner/tiny:a.gguf" in accel("models").stdout
+    assert accel("models", "verify").stdout.endswith(": sound\n")
+
+
+def test_a_model_that_does_not_fit_is_refused_before_it_is_downloaded(accel, hub, model, home):
+    hub.files["owner/tiny"] = {"a.gguf": model.read_bytes() + bytes(8 * 2**20)}
+    done = accel("chat", "hf:owner/tiny:a.gguf", "--memory", "10MB", HF_ENDPOINT=hub.endpoint)
+    refused(done, PlanRefused, "--memory")
+    assert hub.sent <= 2 * 2**20
+    assert not list((home / "cache").rglob("*.gguf*"))
+
+
+def test_a_plan_for_a_model_of_the_hub_needs_its_header_alone(accel, hub, model, home):
+    hub.files["owner/tiny"] = {"a.gguf": model.read_bytes() + bytes(8 * 2**20)}
+    done = accel("plan", "hf:owner/tiny", HF_ENDPOINT=hub.endpoint)
+    assert done.returncode == 0 and "KV cache" in done.stdout
+    assert hub.sent <= 4 * 2**20
+    assert not list((home / "cache").rglob("*.gguf*"))

@@ -200,6 +200,21 @@ def test_a_disk_without_room_is_said_before_anything_is_written(hub, library):
     assert not entry.record.exists() and not entry.path.exists()
 
 
+def test_a_disk_that_fills_up_midway_is_said_and_nothing_is_left(hub, library):
+    resource = pytest.importorskip("resource")
+    hub.files[REPO] = {"sub/a.gguf": gguf(500_000)}
+    entry = library._entry(hub_module.models_of(REPO)[0])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))  # no file can grow beyond it
+    try:
+        with pytest.raises(DiskFull, match="free some space"):
+            library._download(entry, lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert hub.sent >= 2**20
+    assert not list(library.folder.rglob("*"))
+
+
 def test_a_split_model_is_one_model(hub, library):
     names = [f"big-Q4_0-{number:05d}-of-00002.gguf" for number in (1, 2)]
     for number, name in enumerate(names):
