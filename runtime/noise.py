@@ -18,8 +18,8 @@ _MASK = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _C1 = 0xBF58476D1CE4E5B9
 _C2 = 0x94D049BB133111EB
-_GOLDEN_64, _C1_64, _C2_64 = np.uint64(_GOLDEN), np.uint64(_C1), np.uint64(_C2)
-_S12, _S27, _S30, _S31 = (np.uint64(n) for n in (12, 27, 30, 31))
+# As arrays without dimensions: numpy takes these up faster than its own scalars.
+_GOLDEN_64, _C1_64, _C2_64, _12, _27, _30, _31 = (np.array(n, np.uint64) for n in (_GOLDEN, _C1, _C2, 12, 27, 30, 31))
 
 
 def _mix(z: int) -> int:
@@ -39,12 +39,12 @@ def noise_bits(key: int, position: int, tokens: np.ndarray) -> np.ndarray:
     z = tokens.astype(np.uint64)  # ours to overwrite
     z *= _GOLDEN_64
     z += np.uint64((start + _GOLDEN) & _MASK)
-    z ^= z >> _S30
+    z ^= z >> _30
     z *= _C1_64
-    z ^= z >> _S27
+    z ^= z >> _27
     z *= _C2_64
-    z ^= z >> _S31
-    z >>= _S12
+    z ^= z >> _31
+    z >>= _12
     return z
 
 
