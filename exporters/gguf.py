@@ -17,7 +17,12 @@ from .quantise import MIXTURES, quantise
 from .tokenizer import read_vocabulary
 
 _PIECE = 2**20  # values in memory at once
-_LARGEST = {Type.F16: 65504.0, Type.Q8_0: 127 * 65504.0, Type.Q4_0: 8 * 65504.0}  # scales are halves
+_LARGEST = {  # of a value; the scales of blocks are halves
+    Type.F16: 65504.0,
+    Type.BF16: (2 - 2**-7) * 2.0**127,
+    Type.Q8_0: 127 * 65504.0,
+    Type.Q4_0: 8 * 65504.0,
+}
 _IN_FLOAT = {"ffn_gate_inp"}  # routers: an error there picks other experts
 
 
