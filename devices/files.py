@@ -29,7 +29,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
-        sink = temporary.open("xb")
+        sink = temporary.open("x+b")
     except OSError as error:
         raise _said(path, error) from error
     try:

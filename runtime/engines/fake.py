@@ -247,10 +247,12 @@ class FakeEngine:
         """The token that the script wants next; None where it has nothing to say."""
         letters = _letters(path)
         for ask, answer in self._script:
-            at = letters.rfind(ask)
-            said = len(letters) - at - len(ask)
-            if at >= 0 and said < len(answer) and answer.startswith(letters[at + len(ask) :]):
-                return ord(answer[said])
+            at = letters.find(ask, max(0, len(letters) - len(ask) - len(answer) + 1))
+            while at >= 0:  # an answer may hold its own question: the first that fits is the one that was asked
+                said = letters[at + len(ask) :]
+                if answer.startswith(said):
+                    return ord(answer[len(said)])
+                at = letters.find(ask, at + 1)
         return None
 
     def commit(self, seq: int, nodes: Sequence[int]) -> None:

@@ -18,7 +18,7 @@ from .options import EngineOptions
 
 # ggml's OpenMP threads wait in a busy loop; where another process wants the core that loop stands in its own way. So
 # many turns keep an idle machine's speed and give a busy one most of it. The library reads this once, when it loads.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # An abort must end this process at once, not after a debugger has looked at it.
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")
 

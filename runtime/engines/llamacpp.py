@@ -21,7 +21,7 @@ from .llama_taps import Taps
 from .llama_tree import END, Tree
 from .llama_vocabulary import LlamaVocabulary
 from .options import EngineOptions
-from .state import read_state, write_state
+from .state import read_state, write_filled
 
 
 def open_engine(options: EngineOptions, progress: Callable[[float], bool] | None = None) -> "LlamaCpp":
@@ -305,9 +305,14 @@ class LlamaCpp:
         line = self._line(seq)
         if line.count:
             raise EngineError(f"sequence {seq} has uncommitted nodes", "commit first")
-        data = np.empty(api.state_size(self._context, seq, 0), np.uint8)
-        written = api.state_get(self._context, data.ctypes.data, data.nbytes, seq, 0)
-        write_state(sink, self._maker, line.length, data.data[:written])
+        size = api.state_size(self._context, seq, 0)
+
+        def fill(place: memoryview) -> None:
+            start = ctypes.addressof(ctypes.c_char.from_buffer(place))
+            if api.state_get(self._context, start, size, seq, 0) != size:
+                raise EngineError("llama.cpp did not give the sequence's state", api.LOG.reason("it does not say why"))
+
+        write_filled(sink, self._maker, line.length, size, fill)
 
     def load(self, seq: int, source: BinaryIO) -> None:
         line = self._line(seq)

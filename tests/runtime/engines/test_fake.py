@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from accel.errors import Cancelled, EngineError, UsageError
@@ -37,6 +37,7 @@ def answer(engine: FakeEngine, prompt: str, seq: int = 0, most: int = 400) -> tu
 
 
 @given(prompt=st.text(max_size=20), said=st.text(max_size=30))
+@example(prompt="", said="??")
 @settings(max_examples=40, deadline=None)
 def test_a_script_is_followed_to_the_letter_and_to_its_end(prompt, said):
     engine = FakeEngine(FakeOptions(script=((f"?{prompt}", said),)))
