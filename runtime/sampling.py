@@ -42,8 +42,10 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "top_k": (0, 2**31 - 1),
     "penalty_last": (0, 2**20),
     "seed": (0, 2**64 - 1),
+    "logit_bias": (-1000, 1000),
+    "logit_bias's token": (0, 2**31 - 1),
 }
-_WHOLE = ("top_k", "penalty_last", "seed")
+_WHOLE = ("top_k", "penalty_last", "seed", "logit_bias's token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,16 @@ class Law:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name in _BOUNDS:
+            if field.name != "logit_bias":
                 _check(field.name, getattr(self, field.name))
-        tokens = [token for token, _ in self.logit_bias]
-        if any(isinstance(token, bool) or not isinstance(token, int) or token < 0 for token in tokens):
-            raise SettingError("logit_bias names something that is no token", "tokens are whole numbers from 0")
-        if len(set(tokens)) < len(tokens):
+        if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in self.logit_bias):
+            raise SettingError("logit_bias holds something that is no (token, bias)", "give pairs")
+        for token, bias in self.logit_bias:
+            _check("logit_bias's token", token)
+            if bias != -math.inf:
+                _check("logit_bias", bias)
+        if len({token for token, _ in self.logit_bias}) < len(self.logit_bias):
             raise SettingError("logit_bias names a token twice", "give each token one bias")
-        if any(math.isnan(bias) or bias == math.inf for _, bias in self.logit_bias):
-            raise SettingError("logit_bias holds a bias that is no number", "give a finite bias, or -inf to forbid")
 
     @property
     def penalises(self) -> bool:

@@ -173,6 +173,7 @@ def test_the_same_seed_gives_the_same_tokens_and_another_gives_others():
         ("seed", 2**64),
         ("seed", -1),
         *[("logit_bias", bad) for bad in (((-1, 1.0),), ((1, math.nan),), ((1, math.inf),), ((1, 1.0), (1, 2.0)))],
+        *[("logit_bias", bad) for bad in (((1, 1e39),), ((1, "a"),), (1, 2), ((1,),), ((2**40, 1.0),), ((True, 1.0),))],
     ],
 )
 def test_a_law_that_cannot_be_meant_is_refused_by_name(field, value):
