@@ -42,7 +42,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "top_k": (0, 2**31 - 1),
     "penalty_last": (0, 2**20),
     "seed": (0, 2**64 - 1),
-    "logit_bias": (-1000, 1000),
+    "logit_bias": (-math.inf, 1e30),
     "logit_bias's token": (0, 2**31 - 1),
 }
 _WHOLE = ("top_k", "penalty_last", "seed", "logit_bias's token")
@@ -53,7 +53,7 @@ class Law:
     """How the next token is drawn; see the module's docstring. Raises SettingError that names the field.
 
     `top_k` 0, `top_p` 1, `min_p` 0, `repeat_penalty` 1 and the other penalties 0 switch their rule off. `logit_bias`
-    holds (token, bias) pairs; a bias of -inf forbids the token.
+    holds (token, bias) pairs; a bias of -1e30 or less forbids the token.
     """
 
     temperature: float = 0.8
@@ -75,8 +75,7 @@ class Law:
             raise SettingError("logit_bias holds something that is no (token, bias)", "give pairs")
         for token, bias in self.logit_bias:
             _check("logit_bias's token", token)
-            if bias != -math.inf:
-                _check("logit_bias", bias)
+            _check("logit_bias", bias)
         if len({token for token, _ in self.logit_bias}) < len(self.logit_bias):
             raise SettingError("logit_bias names a token twice", "give each token one bias")
 
@@ -107,7 +106,7 @@ class Sampler:
         self._key = seed_key(law.seed)
         self._recent = Recent(law.penalty_last) if law.penalises else None
         self._biased = np.array([token for token, _ in law.logit_bias], np.int64)
-        self._bias = np.array([bias for _, bias in law.logit_bias], np.float32)
+        self._bias = np.array([bias if bias > -1e30 else -np.inf for _, bias in law.logit_bias], np.float32)
         changes = law.penalises or law.logit_bias or grammar
         self._scratch = np.empty(vocabulary_size, np.float32) if changes else None
         self._largest = Largest(vocabulary_size, min(law.top_k or 256, vocabulary_size))

@@ -186,6 +186,13 @@ def test_a_bias_beyond_the_vocabulary_is_refused():
         Sampler(Law(logit_bias=((5, 1.0),)), 5)
 
 
+@pytest.mark.parametrize("bias", [-1e30, -1e308, -math.inf])
+def test_a_token_can_be_forbidden(bias):
+    row = np.array([9.0, 1.0], np.float32)
+    assert Sampler(Law(temperature=0, logit_bias=((0, bias),)), 2).choose(row, 0) == 1
+    assert {Sampler(Law(logit_bias=((0, bias),)), 2).choose(row, n) for n in range(20)} == {1}
+
+
 def test_a_law_travels():
     law = Law(seed=2**64 - 1, logit_bias=((7, -1.5), (8, -math.inf)), top_k=0)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(law), type=Law) == law
