@@ -165,6 +165,7 @@ class _Process:
                 stderr=subprocess.DEVNULL,
                 env={"PYTHONPATH": path, "PYTHONUTF8": "1", **kept},
                 encoding="utf-8",
+                start_new_session=True,  # Ctrl-C at a terminal is for us
             )
         except OSError as error:
             raise TemplateError(f"no process for the chat template: {error}", "free memory or processes") from error

@@ -226,6 +226,11 @@ def test_the_process_knows_nothing_of_our_environment(monkeypatch):
     assert b"xyz" not in environ.read_bytes()
 
 
+@pytest.mark.skipif(not hasattr(os, "getsid"), reason="no sessions of processes here")
+def test_a_ctrl_c_at_the_terminal_does_not_reach_the_process(chatml):
+    assert os.getsid(chatml._process._child.pid) != os.getsid(0)
+
+
 def test_the_process_ends_with_its_template():
     template = ChatTemplate("x")
     child = template._process._child
