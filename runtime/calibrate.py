@@ -15,7 +15,7 @@ from ..devices.files import write_atomic
 from ..devices.machine import Machine
 from ..errors import AccelError, EngineError
 from ..units import Bytes, from_json, to_json
-from .costs import Costs, DryRun, Kernel, RowTimes, usual_costs
+from .costs import Costs, DryRun, Kernel, Overhead, RowTimes, usual_costs
 from .footprint import Placement
 from .model import ModelSpec
 from .plan import Goal, placements_to_try
@@ -23,7 +23,7 @@ from .plan import Goal, placements_to_try
 T = TypeVar("T")
 Say = Callable[[str], object]
 
-_METHOD = 1  # counts up when a measurement's meaning changes, so that old ones are not believed
+_METHOD = 3  # counts up when a measurement's meaning changes, so that old ones are not believed
 _TIME_LIMIT = 120  # seconds for one child
 _GRANULE = 8  # rows that are repacked together, at most
 _BUSY = 20.0  # per cent of all processors that others may use while kernels are timed
@@ -45,7 +45,7 @@ class _OfMachine:
 
     kernels: tuple[Kernel, ...] = ()
     repacked: dict[str, int] | None = None  # every format that was looked at; 0 where it is not repacked
-    overhead: dict[int, float] | None = None
+    overhead: dict[int, Overhead] | None = None
 
 
 def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say: Say = lambda doing: None) -> Costs:
@@ -96,10 +96,7 @@ def time_kernels(
         costs,
         kernels=(*(kernel for kernel in costs.kernels if kernel.format not in wanted), *found.kernels),
         repacked=costs.repacked | (found.repacked or {}),
-        overhead={
-            threads: min(seconds, costs.overhead.get(threads, seconds))
-            for threads, seconds in (found.overhead or {}).items()
-        },
+        overhead=costs.overhead | (found.overhead or {}),
     )
     if _busy() <= _BUSY:
         kept = _OfMachine(costs.kernels, costs.repacked, costs.overhead)

@@ -29,7 +29,7 @@ _USUAL_RATE = {"F32": 40e9, "F16": 24e9, "BF16": 20e9, "Q8_0": 22e9}
 _USUAL_QUANTISED = {False: 11e9, True: 18e9}
 _USUAL_BATCHED = 1.8
 _USUAL_BANDWIDTH = (Rate(10e9), Rate(18e9))
-_USUAL_OVERHEAD = {1: 5e-6, 2: 15e-6}  # threads to seconds per layer
+_USUAL_OVERHEAD = {1: (1e-4, 1e-5), 2: (1.2e-4, 2.5e-5)}  # threads to seconds per forward and per layer
 _USUAL_PROCESS = (Bytes.from_mib(110), Bytes.from_mib(75))
 _GPU_EFFICIENCY = 0.65  # of a GPU's bandwidth in decode
 _GPU_OVERHEAD = 20e-6  # seconds per layer
@@ -66,6 +66,14 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
+class Overhead:
+    """Seconds of a forward that are spent beside its arithmetic: graphs are built, threads wait for one another."""
+
+    forward: float
+    layer: float
+
+
+@dataclass(frozen=True, slots=True)
 class RowTimes:
     """Seconds of one forward of so many rows of one sequence, measured on the loaded model."""
 
@@ -92,7 +100,7 @@ class Costs:
     process: tuple[Bytes, Bytes] = _USUAL_PROCESS  # (anonymous, mapped), with vocabulary and without weights
     repacked: dict[str, int] = field(default_factory=dict)  # format to what must divide a matrix's rows
     kernels: tuple[Kernel, ...] = ()
-    overhead: dict[int, float] = field(default_factory=dict)  # threads to seconds per layer of one forward
+    overhead: dict[int, Overhead] = field(default_factory=dict)  # by threads
     rows: tuple[RowTimes, ...] = ()
     offloads: bool = True  # whether the engine was built for accelerators
 
@@ -218,8 +226,9 @@ def _expected_seconds(
         one = (1 - beyond_cache) / kernel.cached + beyond_cache / kernel.streamed
         near += max(min(needed * rows, part.size) * one, needed * rows / kernel.batched if rows > 1 else 0.0)
     on_gpu = model.layers - min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else 0
-    overhead = layer_overhead(costs, threads) * (model.layers - on_gpu) + _GPU_OVERHEAD * on_gpu
-    return near + far / gpu_bandwidth(machine) + overhead
+    overhead = _overhead(costs, threads)
+    beside = overhead.forward + overhead.layer * (model.layers - on_gpu) + _GPU_OVERHEAD * on_gpu
+    return near + far / gpu_bandwidth(machine) + beside
 
 
 def _beyond_cache(size: int) -> float:
@@ -227,9 +236,9 @@ def _beyond_cache(size: int) -> float:
     return min(1.0, max(0.0, math.log(max(size, 1) / _CACHED) / math.log(_STREAMED / _CACHED)))
 
 
-def layer_overhead(costs: Costs, threads: int) -> float:
-    """Seconds that a layer of one forward takes beside its arithmetic: threads wait for one another."""
-    known = costs.overhead or _USUAL_OVERHEAD
+def _overhead(costs: Costs, threads: int) -> Overhead:
+    """Of these threads, or of as many as were measured."""
+    known = costs.overhead or {count: Overhead(*seconds) for count, seconds in _USUAL_OVERHEAD.items()}
     return known[max((count for count in known if count <= threads), default=min(known))]
 
 

@@ -9,12 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from ..errors import AccelError
 from ..units import Bytes, Rate, from_json, to_json
-from .costs import Kernel, best_seconds
+from .costs import Kernel, Overhead, best_seconds
 from .engines.options import EngineOptions
+from .model import ModelSpec
 from .probe_model import ProbeShape, write_probe
 
 FAILED = 3  # exit code: stdout holds a Failure
@@ -52,7 +54,7 @@ class KernelJob:
 class KernelResult:
     kernels: tuple[Kernel, ...]
     repacked: tuple[str, ...]  # formats whose matrices the engine copies into another order
-    overhead: dict[int, float]  # threads to seconds per layer
+    overhead: dict[int, Overhead]  # by threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,11 @@ def main(what: str) -> int:
 
 def measure_buffers(job: BufferJob) -> BufferResult:
     """Raises ModelError, EngineError."""
+    from . import worker  # noqa: F401 - a worker's own modules are in its memory too
     from .engines import llama_api as api
     from .engines.dry_run import dry_runs
 
+    ModelSpec.read(Path(job.options[0].path))  # as opening an engine does: the allocator keeps what it took for that
     compute = tuple(sum(buffers.compute.values(), Bytes(0)) for buffers in dry_runs(job.options))
     anonymous, mapped = resident()
     return BufferResult(compute, anonymous, mapped, api.offloads())
@@ -104,11 +108,10 @@ def measure_kernels(job: KernelJob) -> KernelResult:
     for format in job.formats:
         choices = (False, True) if _is_repacked(job, format) else (False,)
         repacked += [format] if True in choices else []
-        for repack in choices:
-            for threads in job.threads:
-                kernel, seconds = _measure_kernel(job, format, repack, threads)
-                kernels.append(kernel)
-                overhead[threads] = min(seconds, overhead.get(threads, seconds))
+        for repack, threads in product(choices, job.threads):
+            kernel, found = _measure_kernel(job, format, repack, threads)
+            kernels.append(kernel)
+            overhead[threads] = min(found, overhead.get(threads, found), key=lambda each: each.layer)
     return KernelResult(tuple(kernels), tuple(repacked), overhead)
 
 
@@ -119,22 +122,31 @@ def _is_repacked(job: KernelJob, format: str) -> bool:
         return any(not name.endswith("Mapped") for name in weight_buffers(EngineOptions(str(path))))
 
 
-def _measure_kernel(job: KernelJob, format: str, repack: bool, threads: int) -> tuple[Kernel, float]:
-    """The kernel, and seconds per layer that are not spent in it."""
-    tiny, small = ProbeShape(format, width=256, layers=4), ProbeShape(format, width=512, layers=4).of_size(_CACHED)
+def _measure_kernel(job: KernelJob, format: str, repack: bool, threads: int) -> tuple[Kernel, Overhead]:
+    """A forward takes: something, something for each layer, and what grows with the bytes. Models that differ in one of
+    them tell these apart."""
+    few, many = ProbeShape(format, width=256, layers=4), ProbeShape(format, width=256, layers=16)
+    wide = ProbeShape(format, width=512, layers=1).of_size(_CACHED)
     large = ProbeShape(format, width=2048, layers=1).of_size(_STREAMED)
-    tiny_seconds, _ = _seconds(job, tiny, repack, threads)
-    small_seconds, batch_seconds = _seconds(job, small, repack, threads)
+    few_seconds, _ = _seconds(job, few, repack, threads)
+    many_seconds, _ = _seconds(job, many, repack, threads)
+    wide_seconds, batch_seconds = _seconds(job, wide, repack, threads)
     large_seconds, _ = _seconds(job, large, repack, threads)
-    # Two sizes tell what grows with the bytes from what a layer costs in any case.
-    per_layer = tiny_seconds / tiny.layers, small_seconds / small.layers
-    bytes_per_layer = tiny.size / tiny.layers, small.size / small.layers
-    slope = max((per_layer[1] - per_layer[0]) / (bytes_per_layer[1] - bytes_per_layer[0]), 1e-13)
-    overhead = max(per_layer[0] - slope * bytes_per_layer[0], 1e-6)
-    cached = 1 / slope
-    batched = small.size * _BATCH / max(batch_seconds - overhead * small.layers, 1e-9)
-    streamed = large.size / max(large_seconds - overhead * large.layers, 1e-9)
-    return Kernel(format, repack, threads, Rate(cached), Rate(streamed), Rate(batched)), overhead
+    narrow_layer = _positive((many_seconds - few_seconds) / (many.layers - few.layers))
+    forward = _positive(few_seconds - narrow_layer * few.layers)
+    wide_layer = _positive((wide_seconds - forward) / wide.layers)
+    narrow_bytes, wide_bytes = few.size / few.layers, wide.size / wide.layers
+    cached = (wide_bytes - narrow_bytes) / _positive(wide_layer - narrow_layer)
+    layer = _positive(narrow_layer - narrow_bytes / cached)
+    batched = wide.size * _BATCH / _positive(batch_seconds - forward - layer * wide.layers)
+    streamed = large.size / _positive(large_seconds - forward - layer * large.layers)
+    rates = Rate(cached), Rate(min(streamed, cached)), Rate(batched)
+    return Kernel(format, repack, threads, *rates), Overhead(forward, layer)
+
+
+def _positive(seconds: float) -> float:
+    """Differences of times that were measured can come out as nothing or less."""
+    return max(seconds, 1e-7)
 
 
 def _seconds(job: KernelJob, shape: ProbeShape, repack: bool, threads: int) -> tuple[float, float]:
