@@ -28,7 +28,7 @@ PATIENCE = 0.5  # seconds that pass before a bar appears
 def run(settings: Settings, prompt: str | None = None, resume: str | None = None) -> int:
     """Talks until the user leaves, or answers `prompt` alone; `resume` names a saved chat, "" the last one.
 
-    Gives 0, the exit code of the last error that a turn met, or 130 where the one answer was stopped.
+    Gives 0; where nobody types, the exit code of the last error that a turn met, or 130 where an answer was stopped.
     """
     typed = prompt is None and sys.stdin.isatty() and sys.stdout.isatty()
     screen = TerminalScreen() if sys.stdout.isatty() else PlainScreen()
@@ -50,7 +50,7 @@ def run(settings: Settings, prompt: str | None = None, resume: str | None = None
         else:
             chat.talk(TypedLines(state_dir() / "typed" if kept else None) if typed else PipedLines())
         chat.tell(session.close())
-    return chat.code
+    return 0 if typed else chat.code  # who types has seen what failed
 
 
 class Chat:
@@ -64,10 +64,10 @@ class Chat:
     def talk(self, lines: Lines) -> None:
         """Until the lines end or /quit."""
         try:
-            while (line := self._next(lines)) is not None:
+            while True:
                 try:
-                    meant = parse(line)
-                    if meant == Command("quit"):
+                    line = lines.next()
+                    if line is None or (meant := parse(line)) == Command("quit"):
                         return
                     if isinstance(meant, Command):
                         self._obey(meant)
@@ -75,15 +75,10 @@ class Chat:
                         self.turn(meant)
                 except AccelError as error:
                     self._failed(error)
+                except KeyboardInterrupt:
+                    self._screen.say("\nCtrl-D or /quit leaves")
         finally:
             lines.close()
-
-    def _next(self, lines: Lines) -> str | None:
-        while True:
-            try:
-                return lines.next()
-            except KeyboardInterrupt:
-                self._screen.say("\nCtrl-D or /quit leaves")
 
     def turn(self, text: str) -> None:
         """Asks, and shows the answer; an error of it is told, the conversation goes on."""
@@ -102,7 +97,7 @@ class Chat:
             return
         last = self._session.last
         if last and last.reason == "cancelled":
-            self.code = STATUS[Cancelled].exit if self._quiet else 0
+            self.code = STATUS[Cancelled].exit
         if not self._quiet:
             self._screen.say(facts.status_line(self._session, self._opened))
 
