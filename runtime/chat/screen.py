@@ -79,6 +79,7 @@ class TerminalScreen:
         from rich.console import Console
 
         self.console = console or Console(highlight=False)
+        self._talk = console or Console(highlight=False, stderr=True)
         self._live: Live | None = None
         self._open = ""  # Markdown that may still change
         self._thought = ""  # the line of thought that is not finished
@@ -86,7 +87,7 @@ class TerminalScreen:
         self._printed = False  # whether a block of this answer was printed
 
     def say(self, text: str) -> None:
-        self.console.print(printable(text), style="dim", markup=False)
+        (self.console if self._live else self._talk).print(printable(text), style="dim", markup=False)
 
     def begin(self) -> None:
         from rich.live import Live
