@@ -223,8 +223,8 @@ def _expected_seconds(
             continue
         kernel = costs.kernel(machine, part, placement.repack, threads)
         # A batch reads a part once, as far as its rows need it; each row computes what it needs.
-        one = (1 - beyond_cache) / kernel.cached + beyond_cache / kernel.streamed
-        near += max(min(needed * rows, part.size) * one, needed * rows / kernel.batched if rows > 1 else 0.0)
+        one = 1 / ((1 - beyond_cache) / kernel.cached + beyond_cache / kernel.streamed)
+        near += max(min(needed * rows, part.size) / one, needed * rows / kernel.batched if rows > 1 else 0.0)
     on_gpu = model.layers - min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else 0
     overhead = _overhead(costs, threads)
     beside = overhead.forward + overhead.layer * (model.layers - on_gpu) + _GPU_OVERHEAD * on_gpu

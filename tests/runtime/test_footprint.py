@@ -1,0 +1,90 @@
+"""Every byte is in one part of the footprint, in one tier."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.runtime.costs import Costs
+from accel.runtime.footprint import CELLS, GPU, MEMORY, Placement, footprint, is_on_gpu, total
+from accel.units import Bytes
+
+from .planning import MIB, a_model, models
+
+COSTS = Costs(process=(Bytes(40 * MIB), Bytes(25 * MIB)), repacked={"Q4_0": 8})
+placements = st.builds(
+    Placement,
+    context=st.integers(1, 50_000),
+    sequences=st.integers(1, 8),
+    kv_type=st.sampled_from(["f16", "q8_0"]),
+    ubatch=st.sampled_from([128, 512]),
+    outputs=st.integers(1, 64),
+    repack=st.booleans(),
+    gpu_layers=st.integers(0, 14),
+    experts_in_memory=st.integers(0, 14),
+)
+
+
+def sizes(model, placement, costs=COSTS):
+    return {part.what: part.size for part in footprint(model, placement, costs)}
+
+
+@given(models, placements)
+@settings(max_examples=80, deadline=None)
+def test_every_weight_is_in_main_memory_or_on_the_gpu(model, placement):
+    size = sizes(model, placement)
+    on_gpu = sum(part.size for part in model.weights if is_on_gpu(part, model, placement))
+    if placement.gpu_layers:
+        assert size.get("weights", 0) + size.get("GPU weights", 0) == model.size
+        assert size.get("GPU weights", 0) == on_gpu
+    else:
+        assert size["weights"] == sum(model.sizes) and on_gpu == 0
+
+
+@given(models, placements)
+@settings(max_examples=80, deadline=None)
+def test_the_kv_cache_is_whole_and_in_whole_cells(model, placement):
+    size = sizes(model, placement)
+    whole = model.kv_bytes_per_position(placement.kv_type) * placement.cells
+    assert size.get("KV cache", 0) + size.get("GPU KV cache", 0) == whole
+    assert placement.cells % CELLS == 0 and 0 <= placement.cells - placement.context < CELLS
+
+
+@given(models, placements, st.integers(1, 5000))
+@settings(max_examples=80, deadline=None)
+def test_more_context_more_outputs_and_repacking_never_take_less(model, placement, more):
+    before = total(footprint(model, placement, COSTS))
+    for larger in (
+        replace(placement, context=placement.context + more),
+        replace(placement, outputs=placement.outputs + 1),
+        replace(placement, repack=True),
+    ):
+        after = total(footprint(model, larger, COSTS))
+        assert all(after[tier] >= before[tier] for tier in before)
+
+
+def test_only_what_the_processor_repacks_is_copied_and_a_tied_matrix_is_copied_as_output():
+    model = a_model(format="Q4_0")
+    placement = Placement(512, 1, "f16", 128, 8, repack=True)
+    layers = sum(part.size for part in model.weights if part.format == "Q4_0" and part.layer >= 0)
+    assert sizes(model, placement)["repacked weights"] == layers + model.bytes_of("output")
+    assert "repacked weights" not in sizes(a_model(format="Q8_0"), placement)
+    odd = replace(model, weights=tuple(replace(part, rows=4 if part.rows else 0) for part in model.weights))
+    assert "repacked weights" not in sizes(odd, placement)
+    tied = replace(model, weights=tuple(part for part in model.weights if part.role != "output"))
+    assert sizes(tied, placement)["repacked weights"] == layers + model.bytes_of("embedding")
+
+
+def test_kinds_tell_mapped_from_anonymous_and_unified_memory_has_one_tier():
+    parts = footprint(a_model(), Placement(512, 1, "f16", 128, 8, repack=True, gpu_layers=3), COSTS)
+    kinds = {part.what: part.kind for part in parts}
+    assert (kinds["weights"], kinds["repacked weights"], kinds["GPU weights"]) == ("mapped", "anonymous", "device")
+    assert set(total(parts)) == {MEMORY, GPU}
+    unified = footprint(a_model(), Placement(512, 1, "f16", 128, 8, gpu_layers=3), COSTS, unified=True)
+    assert set(total(unified)) == {MEMORY}
+
+
+def test_recurrent_states_are_counted_for_every_sequence():
+    model = replace(a_model(), recurrent=True, state=Bytes(MIB))
+    one, four = (sizes(model, Placement(512, count, "f16", 128, 8))["KV cache"] for count in (1, 4))
+    assert four - one == 3 * MIB
