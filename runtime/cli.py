@@ -1,6 +1,7 @@
 """The command line: what was typed becomes a call, what went wrong becomes one line and an exit code."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,9 @@ INTERRUPTED, READER_GONE = 130, 141  # as shells count SIGINT and SIGPIPE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit code; `errors.STATUS` holds those of errors."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a byte or letter that one encoding lacks ends nothing
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()

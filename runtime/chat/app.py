@@ -1,5 +1,6 @@
 """`accel chat`: a conversation in a terminal, one answer on stdout, or a turn for every line of a pipe."""
 
+import os
 import signal
 import sys
 import threading
@@ -31,7 +32,7 @@ def run(settings: Settings, prompt: str | None = None, resume: str | None = None
     Gives 0; where nobody types, the exit code of the last error that a turn met, or 130 where an answer was stopped.
     """
     typed = prompt is None and sys.stdin.isatty() and sys.stdout.isatty()
-    screen = TerminalScreen() if sys.stdout.isatty() else PlainScreen()
+    screen = TerminalScreen() if sys.stdout.isatty() and moves_cursor() else PlainScreen()
     kept = settings.sessions and (typed or resume is not None)
     if is_demo(settings.model):
         screen.say(facts.DEMONSTRATION)
@@ -145,6 +146,10 @@ class Chat:
         elif command.name == "open":
             self.tell(session.open(command.argument))
             say(facts.recap(session))
+
+
+def moves_cursor() -> bool:
+    return os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from accel.devices.measure import measured
+from accel.devices.probe import probe
 from accel.errors import (
     STATUS,
     DiskFull,
@@ -30,9 +32,18 @@ from accel.runtime.settings import TABLE
 ASSETS = Path(__file__).resolve().parents[2].parent / "shared" / "assets"
 
 
+@pytest.fixture(scope="session")
+def measurements(tmp_path_factory) -> Path:
+    """A cache in which this machine has been measured, which takes seconds."""
+    folder = tmp_path_factory.mktemp("measured")
+    measured(probe(), folder)
+    return folder
+
+
 @pytest.fixture
-def accel(home, tmp_path):
+def accel(home, measurements, tmp_path):
     """Runs the real command in a child process with folders of its own."""
+    shutil.copytree(measurements, home / "cache")
 
     def run(
         *words: str, stdin: str = "", before: Sequence[str] = (), **environment: str
@@ -255,7 +266,6 @@ def test_no_network_is_said(accel, home):
 
 
 def test_a_full_disk_under_the_cache_is_said_and_nothing_is_left(accel, hub, model, home):
-    (home / "cache").mkdir(parents=True)
     small = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size=1m none {home / "cache"} && exec "$@"', "sh"]
     if subprocess.run([*small, "true"], capture_output=True, check=False).returncode:
         pytest.skip("a disk of 1 MiB cannot be mounted here")

@@ -80,10 +80,11 @@ def test_an_answer_becomes_part_of_the_conversation(start):
 def test_the_second_turn_forwards_only_its_new_tokens(start):
     session = start()
     first = session.answer("Tell me about the sea, at length, so that there is something to cache.")
-    before = last(session).usage
+    before, rows = last(session).usage, session._worker.statistics().rows
     session.answer("And?")
     usage = last(session).usage
     assert usage.reused == before.prompt + before.generated
+    assert session._worker.statistics().rows - rows == usage.forwarded
     turn = "<|im_end|>\n<|im_start|>user\nAnd?<|im_end|>\n<|im_start|>assistant\n"
     control = 4 - sum(map(len, ("<|im_end|>", "<|im_start|>", "<|im_end|>", "<|im_start|>")))
     assert usage.prompt - usage.reused == len(turn) + control

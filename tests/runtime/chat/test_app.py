@@ -129,6 +129,19 @@ def test_every_line_of_a_pipe_is_a_turn(home):
     assert "context" in done.stderr and ">" not in done.stdout
 
 
+def test_bytes_that_are_no_text_end_nothing(home):
+    done = subprocess.run(
+        command("--max-tokens", "4"), input=b"Once \xff\xfe upon\n", capture_output=True, timeout=60, check=False,
+        env={**environment(home), "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.strip() and b"Traceback" not in done.stderr
+    done = subprocess.run(
+        [*command("--max-tokens", "4"), b"-p", b"Once \xff upon"], capture_output=True, timeout=60, check=False,
+        env=environment(home),
+    )  # fmt: skip
+    assert b"Traceback" not in done.stderr
+
+
 def test_a_turn_that_fails_does_not_end_the_pipe_but_gives_its_code(home):
     done = piped(home, "--max-tokens", "4", "--context", "256", stdin=f"{'word ' * 3000}\nOnce\n/nonsense\n")
     assert "shorten it" in done.stderr and done.stdout.strip() and "/help" in done.stderr

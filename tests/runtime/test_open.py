@@ -1,0 +1,85 @@
+"""The one way in, with real models: a plan is kept to, a conversation survives its process, a foreign state does not."""
+
+from pathlib import Path
+
+import pytest
+
+import accel
+from accel.errors import PlanRefused
+from accel.runtime import demo
+from accel.runtime.history import History
+from accel.runtime.plan import Goal, Refusal
+from accel.runtime.planning import refused
+from accel.units import Bytes
+
+STORIES = Path(__file__).resolve().parents[2].parent / "shared" / "assets" / "models" / "stories260K.gguf"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_home(tmp_path_factory):
+    """One folder for all these tests: the machine is measured once."""
+    if not STORIES.is_file():
+        pytest.skip("../shared/assets/models/stories260K.gguf is not there")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCEL_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+def test_a_model_opened_in_a_program_answers_under_its_plan():
+    with accel.open(str(STORIES), temperature=0, max_tokens=20, context=512) as model:
+        chat = model.session()
+        first = chat.answer("Once upon a time")
+        assert first and chat.answer("Then") and chat.last
+        assert chat.last.usage.reused > 20
+        assert model.plan.choices["context"].value == 512
+        now = model.worker.statistics()
+        assert now.anonymous + now.mapped <= model.planned + max(model.planned // 20, Bytes.from_mib(16))
+    with accel.open(str(STORIES), temperature=0, max_tokens=20) as model:
+        assert model.session().answer("Once upon a time") == first
+
+
+def test_a_conversation_goes_on_in_another_process_without_prefilling_again(tmp_path):
+    history = History(tmp_path / "sessions")
+    settings = {"temperature": 0, "max_tokens": 16}
+    with accel.open(str(STORIES), **settings) as model:
+        chat = model.session(history)
+        chat.answer("Once upon a time there was a little girl")
+        chat.save("story")
+        whole = chat.answer("Then")
+    with accel.open(str(STORIES), **settings) as model:
+        chat = model.session(history)
+        assert chat.open("story") == []
+        chat.conversation = chat.conversation.until(2)
+        assert chat.answer("Then") == whole
+        assert chat.last and chat.last.usage.reused > 30
+
+
+def test_another_models_state_is_told_and_never_loaded(tmp_path):
+    if not demo.draft().is_file():
+        pytest.skip("the demo models are not here")
+    history = History(tmp_path / "sessions")
+    with accel.open(str(STORIES), max_tokens=8) as model:
+        chat = model.session(history)
+        chat.answer("Once")
+        chat.save("story")
+    with accel.open(str(demo.draft()), max_tokens=8) as model:
+        chat = model.session(history)
+        (notice,) = chat.open("story")
+        assert "another model" in notice.text and not chat.conversation.messages[1].tokens
+        forged = chat.conversation.of_model(model.worker.wait().fingerprint)
+        history.save("story", forged)  # now only the state is the other model's
+        (notice,) = chat.open("story")
+        assert "not used" in notice.text and not history.state("story").exists()
+        assert chat.answer("Go on") is not None and chat.last and chat.last.usage.reused == 0
+
+
+def test_a_refusal_is_one_line_with_flags_that_help():
+    goal = Goal(context=8192, memory=Bytes.from_mib(10))
+    nearest = (Goal(context=512, memory=goal.memory), Goal(context=8192, memory=Bytes.from_mib(50) + 1))
+    refusal = Refusal(goal, {"memory": Bytes.from_mib(40)}, nearest, ("Q4_K_M", Bytes.from_mib(5)))
+    error = refused(Path("/x/big.gguf"), refusal)
+    assert isinstance(error, PlanRefused) and error.refusal is refusal
+    assert str(error) == (
+        "big.gguf does not fit: 40.0 MiB of memory are lacking; "
+        "try --context 512, or try --memory 51MiB, or take its Q4_K_M of about 5.00 MiB"
+    )
