@@ -245,15 +245,16 @@ class FakeEngine:
 
     def _scripted(self, path: list[int]) -> int | None:
         """The token that the script wants next; None where it has nothing to say."""
-        letters = _letters(path)
+        letters, found = _letters(path), []
         for ask, answer in self._script:
             at = letters.find(ask, max(0, len(letters) - len(ask) - len(answer) + 1))
-            while at >= 0:  # an answer may hold its own question: the first that fits is the one that was asked
-                said = letters[at + len(ask) :]
-                if answer.startswith(said):
-                    return ord(answer[len(said)])
+            while at >= 0:
+                said = len(letters) - at - len(ask)
+                if answer.startswith(letters[at + len(ask) :]):
+                    found.append((said, ord(answer[said])))
                 at = letters.find(ask, at + 1)
-        return None
+        # An answer may hold its own question: where several fit, the one that has come furthest was asked.
+        return max(found)[1] if found else None
 
     def commit(self, seq: int, nodes: Sequence[int]) -> None:
         line = self._line(seq)
