@@ -1,0 +1,144 @@
+"""Costs are measured once, in a process of their own, and kept; what is damaged is measured again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from accel.devices.probe import probe
+from accel.errors import EngineError, ModelUnsupported
+from accel.runtime import calibrate
+from accel.runtime.calibrate import keep_rows, known_costs, time_kernels
+from accel.runtime.costs import Kernel, Overhead, RowTimes
+from accel.runtime.measure_costs import KernelResult
+from accel.runtime.model import ModelSpec
+from accel.runtime.plan import Goal, Plan, make_plan, placements_to_try
+from accel.runtime.probe_model import ProbeShape, write_probe
+from accel.units import Rate
+
+MACHINE = probe()
+GOAL = Goal(context=1024)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model of zeros that the engine takes for a real one."""
+    path = tmp_path_factory.mktemp("model") / "probe.gguf"
+    write_probe(path, ProbeShape("Q4_0", width=256, layers=32))
+    return ModelSpec.read(path)
+
+
+@pytest.fixture(scope="module")
+def first(model, tmp_path_factory):
+    """(cache, costs) of a first look."""
+    cache = tmp_path_factory.mktemp("cache")
+    return cache, known_costs(MACHINE, model, GOAL, cache)
+
+
+def kept(cache: Path) -> Path:
+    (file,) = (cache / "costs").glob("model-*.json")
+    return file
+
+
+def no_child(*_: object) -> None:
+    raise AssertionError("measured again")
+
+
+def test_a_probe_model_is_as_large_as_it_says_and_takes_no_room_on_the_disk(tmp_path):
+    shape = ProbeShape("Q8_0", width=512, layers=3)
+    write_probe(tmp_path / "probe.gguf", shape)
+    model = ModelSpec.read(tmp_path / "probe.gguf")
+    assert model.bytes_by_format["Q8_0"] == shape.size == model.bytes_of("attention") + model.bytes_of("dense")
+    about = tmp_path / "probe.gguf"
+    assert about.stat().st_blocks * 512 < about.stat().st_size / 4
+    assert shape.of_size(shape.size * 5).layers == 15
+
+
+def test_every_buffer_that_a_plan_may_weigh_was_asked_of_the_engine(model, first):
+    _, costs = first
+    asked = {(run.context, run.kv_type, run.ubatch, run.outputs): run.size for run in costs.dry_runs}
+    for placement in placements_to_try(model, GOAL):
+        assert asked[placement.context, placement.kv_type, placement.ubatch, placement.outputs] > 0
+    assert all(size > 2**20 for size in costs.process)
+    assert isinstance(make_plan(MACHINE, model, GOAL, costs), Plan)
+
+
+def test_a_second_look_asks_no_engine_and_another_goal_only_for_what_is_new(model, first, monkeypatch):
+    cache, costs = first
+    with monkeypatch.context() as patch:
+        patch.setattr(calibrate, "_child", no_child)
+        assert known_costs(MACHINE, model, GOAL, cache) == costs
+    asked = []
+    child = calibrate._child
+    monkeypatch.setattr(calibrate, "_child", lambda what, job, kind: asked.append(job) or child(what, job, kind))
+    known_costs(MACHINE, model, replace(GOAL, context=2048), cache)
+    assert {options.context for job in asked for options in job.options} == {2048}
+
+
+@pytest.mark.parametrize("damage", [b"{", b'{"dry_runs": 7}'])
+def test_a_damaged_cache_is_measured_again(model, first, tmp_path, damage):
+    cache, costs = first
+    name = kept(cache).name
+    (tmp_path / "costs").mkdir()
+    (tmp_path / "costs" / name).write_bytes(damage)
+    again = known_costs(MACHINE, model, GOAL, tmp_path)
+    assert {run for run in again.dry_runs} <= {run for run in costs.dry_runs}
+    assert known_costs(MACHINE, model, GOAL, tmp_path) == again
+
+
+def test_rows_that_a_worker_measured_are_kept_and_replaced(model, tmp_path):
+    known_costs(MACHINE, model, GOAL, tmp_path)
+    slow, fast = (RowTimes(2, True, (1, 2), seconds) for seconds in ((3.0, 4.0), (1.0, 2.0)))
+    other = RowTimes(1, True, (1, 2), (5.0, 6.0))
+    for times in (slow, other, fast):
+        keep_rows(MACHINE, model, times, tmp_path)
+    assert known_costs(MACHINE, model, GOAL, tmp_path).rows == (other, fast)
+
+
+def test_what_the_engine_says_to_a_header_is_raised_here(model, tmp_path):
+    path = tmp_path / "strange.gguf"
+    raw = model.path.read_bytes().replace(b"llama", b"lxama")
+    path.write_bytes(raw)
+    with pytest.raises(ModelUnsupported, match="lxama"):
+        known_costs(MACHINE, ModelSpec.read(path), GOAL, tmp_path)
+
+
+def test_a_child_that_dies_or_hangs_is_an_engine_error(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrate.sys, "executable", "/bin/false")
+    with pytest.raises(EngineError, match="exit code 1"):
+        known_costs(MACHINE, model, GOAL, tmp_path)
+    monkeypatch.setattr(calibrate.sys, "executable", "/nowhere/python")
+    with pytest.raises(EngineError):
+        known_costs(MACHINE, model, GOAL, tmp_path)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_kernels_are_timed_only_when_the_machine_is_calm_and_only_once(model, first, monkeypatch):
+    cache, costs = first
+    monkeypatch.setattr(calibrate, "_child", no_child)
+    monkeypatch.setattr(calibrate, "_busy", lambda: 100.0)
+    assert time_kernels(MACHINE, model, costs, cache) is costs
+    monkeypatch.setattr(calibrate, "_busy", lambda: 0.0)
+    asked = []
+
+    def child(what, job, kind):
+        asked.append(job.formats)
+        rates = [Kernel(format, False, 1, Rate(2e9), Rate(1e9), Rate(3e9)) for format in job.formats]
+        return KernelResult(tuple(rates), ("Q4_0",), {1: Overhead(1e-4, 1e-5)})
+
+    monkeypatch.setattr(calibrate, "_child", child)
+    timed = time_kernels(MACHINE, model, costs, cache)
+    assert asked == [("Q4_0",)] and timed.repacked["Q4_0"] > 0
+    again = known_costs(MACHINE, model, GOAL, cache)
+    assert (again.kernels, again.overhead) == (timed.kernels, timed.overhead)
+    assert time_kernels(MACHINE, model, again, cache) is again and len(asked) == 1
+
+
+@pytest.mark.heavy
+def test_kernels_are_timed_on_probe_models_which_are_removed(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrate, "_busy", lambda: 0.0)
+    timed = time_kernels(MACHINE, model, known_costs(MACHINE, model, GOAL, tmp_path), tmp_path)
+    assert {kernel.format for kernel in timed.kernels} == {"Q4_0"}
+    assert {kernel.threads for kernel in timed.kernels} == {1, MACHINE.processor.cores} == set(timed.overhead)
+    assert all(kernel.cached >= kernel.streamed > 0 and kernel.batched > 0 for kernel in timed.kernels)
+    assert not list(tmp_path.glob("probe-*"))
