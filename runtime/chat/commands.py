@@ -11,7 +11,7 @@ COMMANDS = {
     "plan": ("", "what goes where in memory, and why"),
     "stats": ("", "speed, context and memory of this chat, and its seed"),
     "system": ("[TEXT]", "show the system prompt, or set another"),
-    "retry": ("", "answer the last message again, otherwise"),
+    "retry": ("", "answer the last message again, with the next seed"),
     "save": ("[NAME]", "keep this chat under a name"),
     "open": ("NAME", "go on with a saved chat"),
     "quit": ("", "leave (so does Ctrl-D; Ctrl-C stops an answer)"),

@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
@@ -22,6 +22,7 @@ class Hub:
         self.sent = 0  # bytes of files
         self.cut_after: list[int] = []  # the next responses with a file break off after so many bytes
         self.ranges = True
+        self.redirects = False  # files lie elsewhere, as on a content network
         self.listing: bytes | None = None  # instead of the true one
         self.wrong_sha256 = False
         hub = self
@@ -46,8 +47,11 @@ class Hub:
         if listed := re.fullmatch(r"/api/models/([^/]+/[^/]+)", path):
             return self._list(request, listed[1])
         if wanted := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            if self.redirects and wanted[2] != "elsewhere":
+                place = f"{self.endpoint}/{wanted[1]}/resolve/elsewhere/{quote(wanted[3])}?signed=1"
+                return self._send(request, 302, b"", {"Location": place})
             body = self.files.get(wanted[1], {}).get(wanted[3])
-            if body is not None and wanted[2] in (COMMIT, "main"):
+            if body is not None and wanted[2] in (COMMIT, "elsewhere"):
                 return self._send_file(request, body)
             return self._send(request, 404, b"", {"X-Error-Code": "EntryNotFound"})
         return self._send(request, 404, b"")

@@ -145,6 +145,14 @@ def test_a_hub_without_ranges_serves_as_well(hub, library):
     assert path.read_bytes() == hub.files[REPO]["a.gguf"]
 
 
+def test_a_hub_that_sends_one_elsewhere_for_the_bytes_is_followed(hub, library):
+    hub.redirects = True
+    hub.files[REPO] = {"a b.gguf": gguf(5000)}
+    path, _ = get(library, "hf:owner/tiny:a b.gguf")
+    assert path.read_bytes() == hub.files[REPO]["a b.gguf"]
+    assert any("/elsewhere/" in name and ranged for name, ranged in hub.asked)
+
+
 def test_a_broken_connection_is_taken_up_where_it_broke(hub, library):
     body = gguf(2_000_000)
     hub.files[REPO] = {"a.gguf": body}

@@ -1,4 +1,4 @@
-"""The one way in, with real models: a plan is kept to, a conversation survives its process, a foreign state does not."""
+"""The one way in, with real models: a plan is kept to, and a conversation outlives its process."""
 
 from pathlib import Path
 
