@@ -96,7 +96,7 @@ def measure(options: EngineOptions, speed: bool) -> Measured:
     with peak:
         batch = Batch.chain(last, tokens(engine, ROWS), wants="none")
         batch.wants[-options.outputs :] = 1
-        engine.forward(batch).argmax()
+        engine.forward(batch).row(ROWS - 1)
         engine.truncate(last, 0)
     for seq in range(last + 1):
         engine.truncate(seq, 0)
@@ -115,7 +115,7 @@ def decode_rate(engine: Any) -> float:
         engine.commit(0, range(DEPTH))
         token, start = 1, time.perf_counter()
         for _ in range(DECODED):
-            token = int(engine.forward(Batch.chain(0, [token])).argmax()[0])
+            token = int(engine.forward(Batch.chain(0, [token])).row(0).argmax())
             engine.commit(0, [0])
         rates.append(DECODED / (time.perf_counter() - start))
         engine.truncate(0, 0)
@@ -137,9 +137,8 @@ def compare(path: Path, context: int, kv_type: str, repack: bool, threads: int, 
         str(path), context, sequences, batch=ROWS, ubatch=ROWS, outputs=placement.outputs, kv_type=kv_type,
         threads=threads, threads_prefill=threads, repack=repack,
     )  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, __file__, "--child"], input=to_json(options), capture_output=True, check=False
-    )
+    command = [sys.executable, __file__, "--child", *([] if speed else ["--memory-only"])]
+    done = subprocess.run(command, input=to_json(options), capture_output=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr.decode()[-2000:])
     measured = from_json(done.stdout, Measured)
