@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from accel.tools.demo_model.corpus import INTENTS, conversation
 from accel.tools.demo_model.corpus_arithmetic import held_out
-from accel.tools.demo_model.grammar import count, expand, fill, plain, recogniser
+from accel.tools.demo_model.grammar import count, expand, phrase, plain, recogniser, slip
 from accel.tools.demo_model.questions import QUESTIONS, Question
-from accel.tools.demo_model.talk import Talk
+from accel.tools.demo_model.talk import Talk, in_examination
 from accel.tools.demo_model.unseen import check_unseen, recognisers, unwrapped
 from accel.tools.demo_model.words import HELD_OUT_NAMES
 
@@ -70,7 +70,7 @@ def test_what_is_recalled_was_said_before(talks):
 def test_every_question_of_the_corpus_is_recognised_as_one():
     for intent in INTENTS:
         for seed in range(3 if intent.patterns else 0):
-            talk = Talk(Random(seed))
+            talk = Talk(Random(seed), slips=0.0)
             intent.play(talk)
             for message in talk.messages:
                 if message["role"] == "user" and not message["content"].startswith(("/", "accel", "make", "Ctrl")):
@@ -84,7 +84,21 @@ def test_a_recogniser_matches_whatever_its_pattern_writes(pattern, seed):
     rng = Random(seed)
     named = {"sign": "+", "kind": "a tool", "owner": "a week"}
     slots = {name: named.get(name, "7") for name in re.findall(r"\{([a-z_]+)\}", pattern)}
-    assert recogniser(pattern).fullmatch(plain(fill(rng, [pattern], **slots)))
+    assert recogniser(pattern).fullmatch(plain(phrase(rng, [pattern]).format(**slots)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(pattern=st.sampled_from(PATTERNS), seed=st.integers(0, 10**6))
+def test_a_slip_keeps_every_slot(pattern, seed):
+    rng = Random(seed)
+    whole = phrase(rng, [pattern])
+    assert sorted(re.findall(r"\{\w+\}", slip(rng, whole))) == sorted(re.findall(r"\{\w+\}", whole))
+
+
+@pytest.mark.parametrize("phrasing", ["What would {a} plus {b} be?", "The name's {x}"])
+def test_a_slip_that_the_examination_asks_is_noticed(phrasing):
+    assert in_examination(phrasing)
+    assert not in_examination("Would {a} just be {b}?")
 
 
 def test_patterns_expand_to_as_many_texts_as_they_count():

@@ -1,6 +1,6 @@
 """Turns that tell something and turns that ask for it later, with others between."""
 
-from .grammar import fill
+from .grammar import phrase
 from .talk import Intent, Talk
 from .words import COLOURS, EDIBLES, HOBBIES, JOBS, LETTERS, PETS, TOWNS, a, name
 
@@ -329,7 +329,7 @@ def repeat(talk: Talk) -> None:
              for _ in range(talk.rng.randint(1, 6))]
     text = " ".join(words)
     # Not dressed: what is to be repeated must keep its letters.
-    asked = fill(talk.rng, REPEAT, text=text)
+    asked = phrase(talk.rng, REPEAT).format(text=text)
     talk.say(asked[:1].upper() + asked[1:] if talk.rng.random() < 0.6 else asked, text)
 
 

@@ -14,6 +14,16 @@ SLOTS = {"a": NUMBER, "b": NUMBER, "sign": "[-+x]", "text": ".+", "letter": r"\w
 "noun": ".+", "animal": r"\w+", "owner": r"(?:an?|the) \w+(?: \w+)?", "kind": r"an? \w+(?: \w+)*"}
 WORDS = r"[\w'.:/-]+(?: [\w'.:/-]+){0,2}"
 
+# Words that seldom decide what is meant: slips put them in, leave them out and change their places.
+IDLE = (
+    "the a an of to in on at by for with from about it that this these those there here then now just really very "
+    "quite maybe perhaps also too even only still once always often we they our their us them some any all each "
+    "every is are was were be been being has have had do does did can could will would shall should may might "
+    "must get take make see look go come say said tell think like want need use put right good well please so and "
+    "or but if while thing things way time people person someone something world kind sort exactly actually today"
+)
+FILLERS = IDLE.split()
+
 WRAPS = (
     "{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "{q}",
     "[hi|hello|hey|okay|ok|so|well|please|right|good|great|thanks|alright|now|um|hmm]{comma} {q}",
@@ -78,10 +88,32 @@ def tidy(text: str) -> str:
     return re.sub(r" ([?.!,])", r"\1", " ".join(text.split()))
 
 
-def fill(rng: Random, patterns: Sequence[str], **slots: object) -> str:
-    """A text from one of the patterns (those with more phrasings more often), its slots filled."""
+def phrase(rng: Random, patterns: Sequence[str]) -> str:
+    """A text from one of the patterns (those with more phrasings more often), its slots still open."""
     weights = [min(count(pattern), 60) ** 0.5 for pattern in patterns]
-    return tidy(expand(rng, rng.choices(patterns, weights)[0]).format(**slots))
+    return tidy(expand(rng, rng.choices(patterns, weights)[0]))
+
+
+def slip(rng: Random, phrasing: str) -> str:
+    """A phrasing whose slots are still open, as someone else would put it: words left out, put in, changed over.
+
+    A model that only ever reads whole patterns learns patterns; with slips it learns which words matter.
+    """
+    words = phrasing.split()
+    for _ in range(rng.choice((1, 2, 2, 3, 4))):
+        at = rng.randrange(len(words))
+        fate = rng.random()
+        if fate < 0.4:
+            words.insert(at, rng.choice(FILLERS))
+        elif words[at].lower() not in FILLERS or len(words) < 4:
+            continue
+        elif fate < 0.65:
+            del words[at]
+        elif fate < 0.85:
+            words.insert(rng.randrange(len(words)), words.pop(at))
+        else:
+            words[at] = rng.choice(FILLERS)
+    return " ".join(words)
 
 
 def dress(rng: Random, question: str) -> str:
@@ -108,7 +140,7 @@ def plain(text: str) -> str:
 
 
 def recogniser(pattern: str) -> re.Pattern[str]:
-    """Matches every `plain` text that `fill` can write from a pattern, whatever is in the slots."""
+    """Matches every `plain` text that `phrase` can write from a pattern, whatever is in the slots."""
 
     def of(tree: tuple) -> str:
         return "".join(

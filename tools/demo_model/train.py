@@ -141,7 +141,7 @@ def main() -> None:
         signal.signal(number, lambda got, frame: stopping.append(got))
     model.train()
     saved = mark = time.monotonic()
-    shown = 0.0
+    shown, done = 0.0, 0
     for step in range(first, args.steps):
         if args.which == "moe" and step >= ROUNDED * args.steps:
             model.rounded = matrices(model)
@@ -153,13 +153,15 @@ def main() -> None:
             tool.step()
             tool.zero_grad(set_to_none=True)
         shown += answers.item()
+        done += 1
         if (step + 1) % 20 == 0:
-            now = time.monotonic()
-            speed = 20 * args.rows * args.length / (now - mark)
-            left = (args.steps - step - 1) * (now - mark) / 20 / 60
-            print(f"step {step + 1}/{args.steps}  answers {shown / 20:.4f}  uneven {uneven.item():.3f}  "
-                  f"{speed:.0f} tokens/s  {left:.0f} min left", flush=True)
-            mark, shown = now, 0.0
+            each = (time.monotonic() - mark) / done
+            print(
+                f"step {step + 1}/{args.steps}  answers {shown / done:.4f}  uneven {uneven.item():.3f}  "
+                f"{args.rows * args.length / each:.0f} tokens/s  {(args.steps - step - 1) * each / 60:.0f} min left",
+                flush=True,
+            )
+            mark, shown, done = time.monotonic(), 0.0, 0
         if time.monotonic() - saved > SAVE_EVERY or step + 1 == args.steps or stopping:
             save(path, model, tools, step + 1)
             saved = time.monotonic()
