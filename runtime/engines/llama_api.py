@@ -57,6 +57,9 @@ get_memory = _function("llama_get_memory", address, address)
 get_vocab = _function("llama_model_get_vocab", address, address)
 n_ctx = _function("llama_n_ctx", ctypes.c_uint32, address)
 n_batch = _function("llama_n_batch", ctypes.c_uint32, address)
+_has_encoder = _function("llama_model_has_encoder", boolean, address)
+_has_decoder = _function("llama_model_has_decoder", boolean, address)
+_is_diffusion = _function("llama_model_is_diffusion", boolean, address)
 is_recurrent = _function("llama_model_is_recurrent", boolean, address)
 is_hybrid = _function("llama_model_is_hybrid", boolean, address)
 
@@ -245,6 +248,13 @@ def new_context(model: int, options: EngineOptions, eval_callback: Any = None) -
     if not context:
         raise EngineError(f"no context could be made ({LOG.reason('out of memory?')})", "ask for a smaller context")
     return context
+
+
+def writes(model: int, context: int) -> bool:
+    """Whether tokens come one after another: not from encoders, and not without a cache."""
+    return (
+        _has_decoder(model) and not _has_encoder(model) and not _is_diffusion(model) and get_memory(context) is not None
+    )
 
 
 class _Watch:

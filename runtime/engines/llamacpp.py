@@ -7,13 +7,14 @@ numbers of all leaves below it, since a row sees the cells that carry its own (s
 
 import ctypes
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from ...errors import ContextFull, EngineError, StateError
+from ...errors import ContextFull, EngineError, ModelUnsupported, StateError
 from ..model import ModelSpec
 from . import llama_api as api
 from .base import Batch, Capabilities, Stop, Stopped, Tap, check_path
@@ -27,10 +28,17 @@ from .state import read_state, write_filled
 def open_engine(options: EngineOptions, progress: Callable[[float], bool] | None = None) -> "LlamaCpp":
     """Raises ModelError, EngineError, Cancelled (where `progress` returned False)."""
     spec = ModelSpec.read(Path(options.path))
-    model = api.load_model(options, progress)
+    model = api.load_model(replace(options, path=spec.paths[0]), progress)
+    context = None
     try:
-        return LlamaCpp(options, spec, model)
+        taps = Taps(spec.layers, spec.experts > 0) if options.taps else None
+        context = api.new_context(model, options, taps.callback if taps else None)
+        if not api.writes(model, context):
+            raise ModelUnsupported(f"{spec.name} does not write token after token", "choose another model")
+        return LlamaCpp(options, spec, model, context, taps)
     except BaseException:
+        if context:
+            api.context_free(context)
         api.model_free(model)
         raise
 
@@ -98,13 +106,12 @@ class LlamaRows:
 class LlamaCpp:
     """See `base.Engine`."""
 
-    def __init__(self, options: EngineOptions, spec: ModelSpec, model: int) -> None:
+    def __init__(self, options: EngineOptions, spec: ModelSpec, model: int, context: int, taps: Taps | None) -> None:
+        """Owns model and context from now on; see `open_engine`."""
         self.spec = spec
         self.vocabulary = LlamaVocabulary(model)
         rollback = not (api.is_recurrent(model) or api.is_hybrid(model))
-        self._taps = Taps(spec.layers, spec.experts > 0) if options.taps else None
-        self._model = model
-        self._context = api.new_context(model, options, self._taps.callback if self._taps else None)
+        self._model, self._context, self._taps = model, context, taps
         self.can = Capabilities(
             sequences=options.sequences,
             context=api.n_ctx(self._context),
@@ -264,7 +271,7 @@ class LlamaCpp:
         line = self._line(seq)
         count, n = line.count, len(nodes)
         whole = n == count and line.tree is None
-        if whole and (nodes == range(n) or list(nodes) == list(range(n))):
+        if whole and (nodes == range(n) if isinstance(nodes, range) else list(nodes) == list(range(n))):
             line.length += n  # plain prefill and decoding end here: the cache holds what it should
             line.count = 0
             return

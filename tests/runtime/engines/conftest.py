@@ -28,7 +28,12 @@ def moe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _write_moe(tmp_path_factory.mktemp("models") / "moe.gguf")
 
 
-@pytest.fixture(scope="session", params=["fake", "stories", "moe"])
+@pytest.fixture(scope="session")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _write_window(tmp_path_factory.mktemp("models") / "window.gguf")
+
+
+@pytest.fixture(scope="session", params=["fake", "stories", "moe", "window"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Every engine that is here, with taps; empty it after use."""
     if request.param == "fake":
@@ -57,6 +62,11 @@ def open_stories(stories: Path) -> Callable[..., Engine]:
 @pytest.fixture(scope="session")
 def mamba(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _write_mamba(tmp_path_factory.mktemp("models") / "mamba.gguf")
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _write_bert(tmp_path_factory.mktemp("models") / "bert.gguf")
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +114,45 @@ def _write_mamba(path: Path) -> Path:
     return _end(writer, path, {f"blk.{i}.{name}": shape for i in range(2) for name, shape in shapes.items()})
 
 
-def _begin(path: Path, architecture: str, layers: int, width: int) -> gguf.GGUFWriter:
+def _write_window(path: Path) -> Path:
+    """A model of random weights five of whose six layers see the last 16 positions alone."""
+    width = 64
+    writer = _begin(path, "gemma3", layers=6, width=width)
+    writer.add_feed_forward_length(width)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_key_length(32)
+    writer.add_value_length(32)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_sliding_window(16)
+    shapes = {
+        "attn_norm": (width,), "attn_q": (64, width), "attn_k": (32, width), "attn_v": (32, width),
+        "attn_output": (width, 64), "attn_q_norm": (32,), "attn_k_norm": (32,), "post_attention_norm": (width,),
+        "ffn_norm": (width,), "ffn_gate": (width, width), "ffn_up": (width, width), "ffn_down": (width, width),
+        "post_ffw_norm": (width,),
+    }  # fmt: skip
+    return _end(writer, path, {f"blk.{i}.{name}.weight": shape for i in range(6) for name, shape in shapes.items()})
+
+
+def _write_bert(path: Path) -> Path:
+    """A model of random weights that embeds texts and writes none."""
+    width = 32
+    writer = _begin(path, "bert", layers=1, width=width, writes=False)
+    writer.add_feed_forward_length(width)
+    writer.add_head_count(2)
+    writer.add_layer_norm_eps(1e-6)
+    writer.add_causal_attention(False)
+    writer.add_token_type_count(2)
+    shapes: dict[str, tuple[int, ...]] = {"token_types.weight": (2, width), "position_embd.weight": (512, width)}
+    shapes |= {f"token_embd_norm.{kind}": (width,) for kind in ("weight", "bias")}
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"):
+        shapes |= {f"blk.0.{name}.weight": (width, width), f"blk.0.{name}.bias": (width,)}
+    for name in ("attn_output_norm", "layer_output_norm"):
+        shapes |= {f"blk.0.{name}.{kind}": (width,) for kind in ("weight", "bias")}
+    return _end(writer, path, shapes)
+
+
+def _begin(path: Path, architecture: str, layers: int, width: int, writes: bool = True) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(layers)
     writer.add_context_length(512)
@@ -118,9 +166,10 @@ def _begin(path: Path, architecture: str, layers: int, width: int) -> gguf.GGUFW
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     random = np.random.default_rng(7)
-    for name in ("token_embd.weight", "output.weight"):
+    for name in ("token_embd.weight", "output.weight") if writes else ("token_embd.weight",):
         writer.add_tensor(name, random.standard_normal((len(tokens), width), np.float32) / np.float32(8))
-    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
+    if writes:
+        writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
     return writer
 
 

@@ -91,7 +91,8 @@ class Histories(RuleBasedStateMachine):
         for (_, seq, _, node), found in zip(rows, logits, strict=True):
             text = self.committed[seq] + [self.nodes[seq][at][0] for at in self.path(seq, node)]
             wanted = self.alone(text)
-            assert np.array_equal(found, wanted) if self.engine.can.exact else np.abs(found - wanted).max() < 1e-4
+            most = 0.0 if self.engine.can.exact else 1e-2 if self.engine.spec.sliding_window else 1e-4
+            assert np.abs(found - wanted).max() <= most
 
     @rule(seq=sequences, text=st.lists(tokens, min_size=1, max_size=5))
     def stopped(self, seq: int, text: list[int]) -> None:

@@ -255,6 +255,11 @@ def test_a_model_that_cannot_be_run_says_why(tmp_path, write_moe, stories):
         open_engine("llamacpp", EngineOptions(str(other)))
 
 
+def test_a_model_that_writes_no_text_is_refused(bert):
+    with pytest.raises(ModelUnsupported):
+        open_engine("llamacpp", EngineOptions(str(bert)))
+
+
 def test_options_that_make_no_sense_are_errors(stories):
     plain = EngineOptions(str(stories))
     for wrong in (
