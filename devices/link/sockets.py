@@ -7,6 +7,7 @@ for `wake`. A peer that breaks the rules (a message in parts, a frame too large)
 import errno
 import math
 import socket
+import weakref
 from typing import TYPE_CHECKING, Self
 
 import zmq
@@ -30,6 +31,8 @@ class _End:
     def __init__(self, kind: int) -> None:
         self._context = zmq.Context()
         self._socket = self._context.socket(kind)
+        # A context that the collector finds beside its open socket would wait for that socket for ever.
+        self._shut = weakref.finalize(self, _shut, self._socket, self._context)
         self._socket.setsockopt(zmq.MAXMSGSIZE, FRAME)
         self._socket.setsockopt(zmq.RCVHWM, _WAITING)
         self._socket.setsockopt(zmq.SNDHWM, _WAITING)
@@ -58,8 +61,7 @@ class _End:
 
     def close(self) -> None:
         """Frames that nobody has taken yet go."""
-        self._socket.close(0)
-        self._context.term()
+        self._shut()
         self._wake_end.close()
         self._waker.close()
 
@@ -85,6 +87,11 @@ class _End:
         """The rest of a message, part by part, so that no more than one is held."""
         while self._socket.getsockopt(zmq.RCVMORE):
             self._socket.recv(zmq.NOBLOCK)
+
+
+def _shut(end: "zmq.Socket[bytes]", context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    end.close(0)
+    context.term()
 
 
 class Listener(_End):

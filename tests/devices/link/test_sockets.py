@@ -1,5 +1,7 @@
 """Frames of limited size, in bounded queues, between those who may speak with each other."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -192,3 +194,12 @@ def test_an_address_that_is_taken_is_an_error():
 def test_a_secret_key_is_not_shown():
     keys = new_keys()
     assert keys.secret not in repr(keys)
+
+
+def test_an_end_that_nobody_closed_is_collected_without_waiting(tmp_path):
+    code = (
+        "import gc, sys; from accel.devices.link.sockets import Dialer\n"
+        "end = Dialer(sys.argv[1]); end.itself = end; del end; gc.collect(); print('collected')"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, f"ipc://{tmp_path}/nobody"]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=30).stdout == "collected\n"
