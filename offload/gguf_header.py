@@ -97,11 +97,11 @@ class Array:
     def index(self, wanted: frozenset[bytes]) -> dict[bytes, int]:
         """Where in the array these texts stand; those that are absent are left out."""
         found: dict[bytes, int] = {}
-        lengths, at = {len(text) for text in wanted}, 0
+        lengths, at, raw, unpack = {len(text) for text in wanted}, 0, self._raw, _length
         for number in range(self.count if self.kind == _STRING else 0):
-            length = _length(self._raw, at)[0]
+            length = unpack(raw, at)[0]
             at += 8 + length
-            if length in lengths and (text := bytes(self._raw[at - length : at])) in wanted:
+            if length in lengths and (text := bytes(raw[at - length : at])) in wanted:
                 found[text] = number
         return found
 
@@ -254,11 +254,13 @@ class _Cursor:
         self._strings += count
         if self._strings > MOST_STRINGS:
             raise _damaged(self.path, f"claims {count} strings in one array")
-        at = self.at
+        at, read, unpack = self.at, self._read, _length
+        last = len(read) - 8  # where a length can stand
         for _ in range(count):
-            if at + 8 > len(self._read):
+            if at > last:
                 self.take(at + 8 - self.at)
-            at += 8 + _length(self._read, at)[0]
+                last = len(read) - 8
+            at += 8 + unpack(read, at)[0]
         self.take(at - self.at)
 
     def raw(self) -> bytes:
