@@ -3,8 +3,12 @@
 import argparse
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
 from ..errors import AccelError, DiskFull, SettingError, UsageError, status
@@ -22,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a byte or letter that one encoding lacks ends nothing
     try:
-        code = _run(sys.argv[1:] if argv is None else argv)
+        with _told_to_end():
+            code = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
         return code
     except AccelError as error:
@@ -34,6 +39,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return READER_GONE
     except OSError as error:
         return _say(_of_system(error))
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """A terminal that closes, or a polite kill, ends a command as an error does: what it has begun is tidied up."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, leave) for name in names if (number := getattr(signal, name, None))}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ shows it the same tokens again: an answer goes back as the very tokens it was ma
 
 import secrets
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -54,14 +54,14 @@ class Session:
         self._answering: Answer | None = None
         self._used: int | None = 0  # tokens that the conversation takes; None where nobody counted
 
-    def ask(self, text: str) -> Iterator[Event | Notice]:
+    def ask(self, text: str) -> Generator[Event | Notice]:
         """Answers a message; what was answered counts even where the iterator is left early or fails.
 
         Raises ContextFull where the message alone is too long, WorkerDied, TemplateError, EngineError.
         """
         return self._answer(self.conversation, Message("user", text))
 
-    def edit(self, number: int, text: str) -> Iterator[Event | Notice]:
+    def edit(self, number: int, text: str) -> Generator[Event | Notice]:
         """Puts another text in the place of a message of the user's (0 for the first) and answers it; what was said
         after it is gone. Raises UsageError where there is no such message."""
         if not 0 <= 2 * number < len(self.conversation.messages):
@@ -69,7 +69,7 @@ class Session:
         self._used = None
         return self._answer(self.conversation.until(2 * number), Message("user", text))
 
-    def retry(self) -> Iterator[Event | Notice]:
+    def retry(self) -> Generator[Event | Notice]:
         """Answers the last message again, with the next seed. Raises UsageError where nothing was asked."""
         before, question = self.conversation, self._unanswered
         if question is None:
@@ -99,7 +99,7 @@ class Session:
         """Tokens of what the model would be shown."""
         return len(self._worker.encode(self._prompt(conversation or self.conversation)))
 
-    def _answer(self, before: Conversation, question: Message) -> Iterator[Event | Notice]:
+    def _answer(self, before: Conversation, question: Message) -> Generator[Event | Notice]:
         asked = self._fitted(before.add(question))
         if asked.forgotten > before.forgotten:
             told = asked.forgotten - before.forgotten
@@ -119,9 +119,10 @@ class Session:
         finally:
             self._answering = None
             self._keep(before, asked, "".join(text), thought)
+            notices = self._save_messages()
         if self.last and self.last.reason == "context":
             yield Notice("the context is full, so the answer ends here; the oldest messages go with your next one")
-        yield from self._saved()
+        yield from notices
 
     def _generate(self, asked: Conversation) -> Answer:
         prompt = self._prompt(asked)
@@ -173,12 +174,13 @@ class Session:
         what = "it, the system prompt" if asked.system else "it"
         return f"shorten {what}, or ask for more with --context"
 
-    def _saved(self) -> Iterator[Notice]:
-        if self.history:
+    def _save_messages(self) -> list[Notice]:
+        if self.history and self.conversation.messages:
             try:
                 self.history.save(self.name, self.conversation)
             except AccelError as error:
-                yield Notice(f"this chat is not kept on disk: {error}")
+                return [Notice(f"this chat is not kept on disk: {error}")]
+        return []
 
     def save(self, name: str = "") -> list[Notice]:
         """Keeps the conversation, and what the worker has cached of it, under `name`, and from now on under it.

@@ -5,8 +5,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from types import FrameType
 
 from ...devices.paths import state_dir
@@ -46,11 +46,13 @@ def run(settings: Settings, prompt: str | None = None, resume: str | None = None
         if resume is not None:
             chat.tell(session.open(resume))
             screen.say(facts.recap(session))
-        if prompt is not None:
-            chat.turn(prompt)
-        else:
-            chat.talk(TypedLines(state_dir() / "typed" if kept else None) if typed else PipedLines())
-        chat.tell(session.close())
+        try:
+            if prompt is not None:
+                chat.turn(prompt)
+            else:
+                chat.talk(TypedLines(state_dir() / "typed" if kept else None) if typed else PipedLines())
+        finally:
+            chat.tell(session.close())
     return 0 if typed else chat.code  # who types has seen what failed
 
 
@@ -85,12 +87,12 @@ class Chat:
         """Asks, and shows the answer; an error of it is told, the conversation goes on."""
         self._show(lambda: self._session.ask(text))
 
-    def _show(self, events: Callable[[], Iterator[Event | Notice]]) -> None:
+    def _show(self, events: Callable[[], Generator[Event | Notice]]) -> None:
         try:
             self._screen.begin()
             try:
-                with stopping(self._session.cancel):
-                    self._follow(events())
+                with stopping(self._session.cancel), closing(events()) as steps:
+                    self._follow(steps)
             finally:
                 self._screen.end()
         except AccelError as error:

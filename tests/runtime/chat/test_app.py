@@ -233,6 +233,18 @@ def test_a_worker_that_is_killed_is_told_within_a_second_and_replaced(terminal):
     assert chat.worker().pid != worker.pid
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_chat_that_is_told_to_end_keeps_what_was_said(terminal, home, number):
+    chat = terminal("--max-tokens", LONG)
+    chat.wait_for(PROMPT)
+    chat.ask(f"Once upon a time, number {int(number)}")
+    chat.process.send_signal(number)
+    assert chat.process.wait(timeout=20) == 128 + number
+    kept = [path.read_text() for path in (home / "state" / "sessions").glob("*.json")]
+    assert any(f"Once upon a time, number {int(number)}" in text for text in kept)
+    assert not list(home.rglob("*.part"))
+
+
 def test_no_process_is_left_behind(terminal):
     chat = terminal("--max-tokens", "4")
     chat.wait_for(PROMPT)
