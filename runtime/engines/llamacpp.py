@@ -6,7 +6,7 @@ numbers of all leaves below it, since a row sees the cells that carry its own (s
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -86,21 +86,22 @@ class LlamaRows:
         return self._engine.logits(i)
 
     def argmax(self) -> np.ndarray:
-        return self._matrix().argmax(axis=1).astype(np.int32)
+        return np.array([logits.argmax() for logits in self._wanted()], np.int32)
 
     def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        matrix = self._matrix()
-        k = min(k, matrix.shape[1])
-        tokens = np.empty((len(matrix), k), np.int32)
-        for i, row in enumerate(matrix):
-            least = np.partition(row, len(row) - k)[len(row) - k]
-            near = np.flatnonzero(row >= least)
-            tokens[i] = near[np.argsort(-row[near], kind="stable")[:k]]
-        return np.take_along_axis(matrix, tokens, axis=1), tokens
+        k = min(k, self._engine.vocabulary.size)
+        tokens = np.empty((np.count_nonzero(self._wants), k), np.int32)
+        values = np.empty(tokens.shape, np.float32)
+        for i, logits in enumerate(self._wanted()):
+            least = np.partition(logits, len(logits) - k)[len(logits) - k]
+            near = np.flatnonzero(logits >= least)
+            tokens[i] = near[np.argsort(-logits[near], kind="stable")[:k]]
+            values[i] = logits[tokens[i]]
+        return values, tokens
 
-    def _matrix(self) -> np.ndarray:
-        rows = [self._engine.logits(i) for i in np.flatnonzero(self._wants).tolist()]
-        return np.stack(rows) if rows else np.empty((0, self._engine.vocabulary.size), np.float32)
+    def _wanted(self) -> Iterator[np.ndarray]:
+        # One row at a time: all of them together may be more than a plan has room for.
+        return (self._engine.logits(i) for i in np.flatnonzero(self._wants).tolist())
 
 
 class LlamaCpp:
