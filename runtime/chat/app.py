@@ -43,6 +43,8 @@ def run(settings: Settings, prompt: str | None = None, resume: str | None = None
         chat = Chat(session, opened, screen, quiet=not typed)
         if typed:
             screen.say(facts.greeting(opened))
+        if label := facts.approximation(opened.plan):
+            screen.say(label)
         if resume is not None:
             chat.tell(session.open(resume))
             screen.say(facts.recap(session))

@@ -5,6 +5,7 @@ import time
 from ...units import Bytes
 from ..messages import Finished, Statistics
 from ..open import Opened
+from ..plan import Plan
 from ..session import Session
 
 APPROXIMATE_KV = ("q8_0", "q4_0")  # formats of the KV cache that change the text
@@ -17,11 +18,16 @@ DEMONSTRATION = (
 def greeting(opened: Opened) -> str:
     """What a chat in a terminal begins with."""
     plan = opened.plan
-    label = ", approximate" if plan.choices["kv_type"].value in APPROXIMATE_KV else ""
     return (
-        f"{plan.model.name}: {plan.choices['context'].value} tokens of context{label}, "
-        f"{opened.planned} planned; /help lists the commands"
+        f"{plan.model.name}: {plan.choices['context'].value} tokens of context, {opened.planned} planned; "
+        "/help lists the commands"
     )
+
+
+def approximation(plan: Plan) -> str:
+    """What makes the text another than the exact one, or nothing."""
+    kind = plan.choices["kv_type"].value
+    return f"approximate: the KV cache is {kind}, which changes the text" if kind in APPROXIMATE_KV else ""
 
 
 class Speed:

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from accel.runtime import demo
+
 pty = pytest.importorskip("pty")
 
 STORIES = Path(__file__).resolve().parents[3].parent / "shared" / "assets" / "models" / "stories260K.gguf"
@@ -121,6 +123,17 @@ def test_a_prompt_is_answered_once_on_stdout(home):
     assert piped(home, "-p", "Once upon a time", "--seed", "1", "--max-tokens", "20").stdout == done.stdout
     assert piped(home, "-p", "Once upon a time", "--seed", "2", "--max-tokens", "20").stdout != done.stdout
     assert not (home / "state" / "sessions").exists()
+
+
+@pytest.mark.skipif(not demo.draft().is_file(), reason="the demo models are not here")
+def test_what_changes_the_text_is_labelled(home):
+    words = [*command("-p", "Hello", "--max-tokens", "4")]
+    words[words.index(str(STORIES))] = str(demo.draft())
+    for more, labelled in (([], False), (["--kv-type", "q8_0"], True)):
+        done = subprocess.run(
+            [*words, *more], capture_output=True, text=True, timeout=60, env=environment(home), check=False
+        )
+        assert done.returncode == 0 and ("approximate" in done.stderr) == labelled
 
 
 def test_every_line_of_a_pipe_is_a_turn(home):
