@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 USUAL_CONTEXT = 8192  # where nothing is asked for: a long conversation
 LEAST_CONTEXT = 4096  # below it a conversation loses its beginning within a few turns
+MOST_CONTEXT = 2**20
 SMALL_CONTEXTS = (2048, 1024, 512, 256)
 UBATCHES = (512, 128)
 OUTPUTS = 32  # rows with logits of one forward: a draft and its checks, or as many sequences
@@ -99,6 +100,12 @@ def make_plan(machine: Machine, model: ModelSpec, goal: Goal, costs: Costs) -> P
     return _plan(search, placement) if placement else _refusal(search)
 
 
+def cautions(plan: Plan) -> tuple[str, ...]:
+    """What the user should be told before the model answers."""
+    beyond = _beyond(plan.model, int(plan.choices["context"].value))
+    return (beyond,) if beyond else ()
+
+
 def engine_options(plan: Plan) -> "EngineOptions":
     """What the engine is opened with under this plan."""
     from .engines.options import EngineOptions
@@ -122,9 +129,9 @@ def placements_to_try(model: ModelSpec, goal: Goal) -> list[Placement]:
 
 def _contexts(model: ModelSpec, goal: Goal) -> tuple[int, ...]:
     """Contexts that serve the goal, the largest first."""
-    trained = model.context or USUAL_CONTEXT
     if goal.context:
-        return (min(goal.context, trained),)
+        return (min(goal.context, MOST_CONTEXT),)
+    trained = model.context or USUAL_CONTEXT
     return tuple(sorted({min(trained, USUAL_CONTEXT), min(trained, LEAST_CONTEXT)}, reverse=True))
 
 
@@ -310,15 +317,20 @@ def _choices(search: _Search, placement: Placement, threads: int, rests_on: str)
 
 def _why_context(search: _Search, placement: Placement) -> str:
     trained, context = search.model.context, placement.context
-    if search.goal.context == context:
-        return "as asked"
     if search.goal.context:
-        return f"the model was trained for no more than {trained}, {search.goal.context} were asked for"
+        asked = "as asked" if context == search.goal.context else "the most that can be asked for"
+        return "; ".join(filter(None, (asked, _beyond(search.model, context))))
     if context == trained:
         return "all that the model was trained for"
     if context == USUAL_CONTEXT:
         return f"enough for a long conversation; the model was trained for {trained}"
     return "what fits beside the weights" if context < LEAST_CONTEXT else "more would take room that makes it faster"
+
+
+def _beyond(model: ModelSpec, context: int) -> str:
+    if not 0 < model.context < context:
+        return ""
+    return f"the model was trained for {model.context} positions and will not make sense beyond them"
 
 
 def _why_kv_type(search: _Search, placement: Placement) -> str:

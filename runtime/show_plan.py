@@ -14,7 +14,7 @@ from .costs import Costs, usual_costs
 from .find import plannable
 from .footprint import GPU, MEMORY, Allocation, total
 from .model import ModelSpec
-from .plan import Estimate, Goal, Plan, Refusal, make_plan
+from .plan import Estimate, Goal, Plan, Refusal, cautions, make_plan
 from .planning import goal_of, refused, this_machine
 from .settings import Settings
 
@@ -75,6 +75,8 @@ def show(plan: Plan, explain: bool = False) -> None:
 
     console = Console(highlight=False)
     console.print(_heading(plan))
+    for caution in cautions(plan):
+        console.print(f"careful: {caution}", style="yellow")
     for tier, size in total(plan.memory).items():
         console.print()
         console.print(_memory_table(plan, tier, size))

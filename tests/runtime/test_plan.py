@@ -16,6 +16,7 @@ from accel.runtime.plan import (
     Goal,
     Plan,
     Refusal,
+    cautions,
     engine_options,
     make_plan,
     placements_to_try,
@@ -135,10 +136,19 @@ def test_a_large_machine_gives_the_usual_context_and_repacks():
     assert (value["context"], value["repack"], value["ubatch"]) == (USUAL_CONTEXT, True, 512)
 
 
-def test_what_was_asked_for_is_chosen_and_no_more_context_than_was_trained():
+def test_what_was_asked_for_is_chosen():
     value = chosen(planned(a_machine(), a_model(), Goal(context=6000, kv_type="q8_0", threads=3), COSTS))
     assert (value["context"], value["kv_type"], value["threads"], value["threads_prefill"]) == (6000, "q8_0", 3, 3)
-    assert chosen(planned(a_machine(), a_model(context=2048), Goal(context=6000), COSTS))["context"] == 2048
+
+
+def test_context_beyond_what_was_trained_is_given_when_asked_for_and_cautioned_against():
+    model = a_model(context=2048)
+    assert chosen(planned(a_machine(), model, Goal(), COSTS))["context"] == 2048
+    plan = planned(a_machine(), model, Goal(context=6000), COSTS)
+    assert plan.choices["context"].value == 6000 and "2048" in plan.choices["context"].reason
+    assert "2048" in cautions(plan)[0]
+    assert not cautions(planned(a_machine(), model, Goal(context=2048), COSTS))
+    assert not cautions(planned(a_machine(), a_model(context=0), Goal(context=6000), COSTS))
 
 
 def test_a_kv_format_that_does_not_divide_the_heads_is_not_taken():
