@@ -17,7 +17,7 @@ from ..errors import StateError, UsageError
 MOST_BYTES = 64 * 2**20  # of a conversation's file
 KEPT = 100  # conversations without a name of their own
 _NAME = re.compile(r"[\w][\w. -]{0,63}")
-_UNNAMED = re.compile(r"\d{4}-\d\d-\d\d-\d{6}(-\d+)?")
+_UNNAMED = re.compile(r"\d{4}-\d\d-\d\d-\d{6}-\d{3}")
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,9 +79,10 @@ class History:
 
     def new_name(self) -> str:
         """A name for a conversation that has none: the time."""
-        stem = time.strftime("%Y-%m-%d-%H%M%S")
         names = set(self.names())
-        return next(name for number in range(10_000) if (name := f"{stem}-{number}" if number else stem) not in names)
+        while (name := f"{time.strftime('%Y-%m-%d-%H%M%S')}-{time.time_ns() // 10**6 % 1000:03d}") in names:
+            time.sleep(0.001)
+        return name
 
     def state(self, name: str) -> Path:
         """Where the worker keeps the key-value cache of a conversation."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from ..errors import AccelError, ContextFull, StateError, UsageError
+from ..errors import AccelError, ContextFull, StateError, TemplateError, UsageError
 from .history import Conversation, History, Message
 from .messages import Event, Finished, Part, Text
 from .sampling import Law
@@ -52,6 +52,7 @@ class Session:
         self._template = ChatTemplate(ready.template, ready.bos, ready.eos)
         self._unanswered: Message | None = None  # the last question, where it got no answer
         self._answering: Answer | None = None
+        self._cancelled = False
         self._used: int | None = 0  # tokens that the conversation takes; None where nobody counted
 
     def ask(self, text: str) -> Generator[Event | Notice]:
@@ -87,6 +88,7 @@ class Session:
 
     def cancel(self) -> None:
         """Ends the answer that is being given, if any; from any thread or signal handler."""
+        self._cancelled = True
         if self._answering:
             self._answering.cancel()
 
@@ -100,6 +102,7 @@ class Session:
         return len(self._worker.encode(self._prompt(conversation or self.conversation)))
 
     def _answer(self, before: Conversation, question: Message) -> Generator[Event | Notice]:
+        self._cancelled = False
         asked = self._fitted(before.add(question))
         if asked.forgotten > before.forgotten:
             told = asked.forgotten - before.forgotten
@@ -109,6 +112,8 @@ class Session:
         self.last = None
         try:
             with self._generate(asked) as self._answering:
+                if self._cancelled:  # before there was anything to cancel
+                    self._answering.cancel()
                 for event in self._answering:
                     if isinstance(event, Text):
                         text += [] if event.thought else [event.text]
@@ -138,7 +143,10 @@ class Session:
         )
 
     def _prompt(self, conversation: Conversation) -> tuple[Part, ...]:
-        return self._template.segments([msgspec.structs.asdict(message) for message in conversation.prompt()])
+        prompt = self._template.segments([msgspec.structs.asdict(message) for message in conversation.prompt()])
+        if not prompt:
+            raise TemplateError("the model's chat template makes nothing of the conversation", "use another model file")
+        return prompt
 
     def _keep(self, before: Conversation, asked: Conversation, text: str, thought: bool) -> None:
         """An answer that has begun is part of the conversation, an unanswered question is not."""
@@ -228,8 +236,9 @@ class Session:
             return []
         try:
             self._worker.load(CACHED, str(self.history.state(self.name)))
-        except StateError as error:
-            self.history.state(self.name).unlink(missing_ok=True)
+        except (StateError, ContextFull) as error:
+            if isinstance(error, StateError):  # a longer one may be of use where there is more context
+                self.history.state(self.name).unlink(missing_ok=True)
             return [Notice(f"the saved cache of '{self.name}' is not used: {error.what}; the chat is read anew")]
         return []
 

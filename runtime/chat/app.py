@@ -162,19 +162,21 @@ def loading() -> Iterator[Callable[[float], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn
 
-    console = Console(stderr=True)
-    began = 0.0
-    with Progress("loading", BarColumn(), TaskProgressColumn(), console=console, transient=True, auto_refresh=False,
-                  disable=not console.is_terminal) as bar:  # fmt: skip
-        task = bar.add_task("", total=1.0)
+    bar = Progress("loading", BarColumn(), TaskProgressColumn(), console=Console(stderr=True), transient=True)
+    task, began = bar.add_task("", total=1.0), 0.0
 
-        def progress(fraction: float) -> None:
-            nonlocal began
-            began = began or time.monotonic()
-            if time.monotonic() - began > PATIENCE:
-                bar.update(task, completed=fraction, refresh=True)
+    def progress(fraction: float) -> None:
+        nonlocal began
+        began = began or time.monotonic()
+        if bar.console.is_terminal and time.monotonic() - began > PATIENCE:
+            bar.start()
+            bar.update(task, completed=fraction)
 
+    try:
         yield progress
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 @contextmanager

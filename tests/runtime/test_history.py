@@ -89,13 +89,13 @@ def test_a_new_name_is_one_that_is_not_there(history):
 
 def test_unnamed_chats_are_kept_up_to_a_number_and_named_ones_for_ever(history):
     for number in range(KEPT + 5):
-        name = f"2026-01-01-{number:06d}"
+        name = f"2026-01-01-{number:06d}-000"
         history.save(name, TALK)
         history.state(name).touch()
         os.utime(history.folder / f"{name}.json", ns=(10**18 + number, 10**18 + number))
     history.save("mine", TALK)
     history.state("mine").touch()
-    newest = f"2026-01-01-{KEPT + 4:06d}"
+    newest = f"2026-01-01-{KEPT + 4:06d}-000"
     history.tidy(newest)
     assert len(history.names()) == KEPT + 1
     assert sorted(path.stem for path in history.folder.glob("*.state")) == [newest, "mine"]

@@ -183,6 +183,32 @@ def test_a_cancelled_answer_stays_as_far_as_it_came(start):
     assert session.answer("Go on")
 
 
+def test_a_cancel_that_comes_before_the_answer_begins_is_not_lost(start):
+    session = start(script=(("Go", "word " * 200),), seconds_per_forward=0.002)
+    session.answer("short")
+    session._used = None  # so that the worker is asked something before it answers
+    count = session.count
+
+    def cancelled_meanwhile(conversation: Conversation | None = None) -> int:
+        session.cancel()
+        return count(conversation)
+
+    session.count = cancelled_meanwhile
+    session.answer("Go")
+    assert last(session).reason == "cancelled" and last(session).usage.generated < 100
+
+
+def test_a_saved_cache_that_is_longer_than_the_context_is_told_and_kept(start):
+    session = start(kept=True)
+    session.answer("x" * 600)
+    session.save("long")
+    assert session.history
+    small = start(kept=True, fresh=True, context=512)
+    (notice,) = small.open("long")
+    assert "read anew" in notice.text
+    assert small.answer("And?") and last(small).usage.prompt <= 512
+
+
 def test_leaving_an_answer_early_ends_it(start):
     session = start(script=(("Go", "word " * 200),), seconds_per_forward=0.002)
     events = session.ask("Go")
