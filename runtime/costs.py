@@ -23,11 +23,13 @@ USUAL_DEPTH = 512  # positions that a decoded token is assumed to look back at
 
 _CACHED, _STREAMED = Bytes.from_mib(12), Bytes.from_mib(96)  # weights that surely are, and are not, in a core's cache
 
-# Until a machine is measured. A core reads so many bytes of a format's weights per second in decode, and so many times
-# that per row of a large batch (seen on a 2-core AVX-512 EPYC; llama.cpp without and with repacked weights).
+# Until a machine is measured. A core with AVX-512 reads so many bytes of a format's weights per second in decode, and
+# so many times that per row of a large batch (seen on a 2-core EPYC; llama.cpp without and with repacked weights).
 _USUAL_RATE = {"F32": 40e9, "F16": 24e9, "BF16": 20e9, "Q8_0": 22e9}
 _USUAL_QUANTISED = {False: 11e9, True: 18e9}
 _USUAL_BATCHED = 1.8
+_USUAL_SHARE = {"avx512f": 1.0, "avx2": 0.75, "dotprod": 0.4}  # of that, by the best instruction set
+_LEAST_SHARE = 0.2
 _USUAL_BANDWIDTH = (Rate(10e9), Rate(18e9))
 _USUAL_OVERHEAD = {1: (1e-4, 1e-5), 2: (1.2e-4, 2.5e-5)}  # threads to seconds per forward and per layer
 _USUAL_PROCESS = (Bytes.from_mib(110), Bytes.from_mib(75))
@@ -132,7 +134,9 @@ class Costs:
         alike = (kernel for kernel in self.kernels if (kernel.format, kernel.repacked) == (part.format, repacked))
         known = min(alike, key=lambda kernel: abs(kernel.threads - threads), default=None)
         if known is None:
-            cached = threads * _USUAL_RATE.get(part.format, _USUAL_QUANTISED[repacked])
+            features = machine.processor.features
+            share = next((share for name, share in _USUAL_SHARE.items() if name in features), _LEAST_SHARE)
+            cached = threads * share * _USUAL_RATE.get(part.format, _USUAL_QUANTISED[repacked])
             streamed = min(cached, bandwidth(machine, threads))
             return Kernel(part.format, repacked, threads, Rate(cached), Rate(streamed), Rate(cached * _USUAL_BATCHED))
         more = threads / known.threads

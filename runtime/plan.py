@@ -173,7 +173,7 @@ class _Search:
         return next((placement for placement in self.frugal() if self.fits(placement)), None)
 
     def _wanted(self) -> Iterator[Placement]:
-        for context, ubatch, repack in product(self.contexts, UBATCHES, (True, False)):
+        for context, ubatch, repack in product(self.contexts, UBATCHES, (False, True)):
             placement = _placement(self.model, self.goal, context, self.kv_types[0], ubatch)
             yield from self._offloaded(replace(placement, repack=repack))
 
@@ -345,8 +345,12 @@ def _why_kv_type(search: _Search, placement: Placement) -> str:
 def _why_repack(search: _Search, placement: Placement) -> str:
     size = repacked_weights(search.model, replace(placement, repack=True), search.costs)
     if placement.repack:
-        return f"a copy of {size} in the order that this processor reads fastest fits" if size else "nothing to repack"
-    return f"a copy of {size} would make it faster and does not fit" if size else "no weights here gain from it"
+        return f"a copy of {size} in the order that this processor reads fastest fits"
+    if not size:
+        return "this processor reads these weights best as they are"
+    if search.fits(replace(placement, repack=True)):
+        return f"a copy of {size} would not make it faster"
+    return f"a copy of {size} would make it faster and does not fit"
 
 
 def _why_gpu_layers(search: _Search, placement: Placement) -> str:
