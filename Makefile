@@ -41,7 +41,7 @@ help:
 	@touch $@
 
 chat: .venv/ready
-	@if [ -n "$$PROMPT" ]; then exec $(BIN)/accel chat $${MODEL:+"$$MODEL"} --prompt "$$PROMPT"; \
+	@if [ -n "$$PROMPT" ]; then exec $(BIN)/accel chat $${MODEL:+"$$MODEL"} --prompt="$$PROMPT"; \
 	else exec $(BIN)/accel chat $${MODEL:+"$$MODEL"}; fi
 
 lint: .venv/ready-to-test

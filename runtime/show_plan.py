@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,16 @@ def run(settings: Settings, machine: str | None, explain: bool, json: bool) -> i
     Raises PlanRefused (with `json` after printing the refusal), and what finding and reading the model raises.
     """
     goal = goal_of(settings)
-    here = this_machine(say)
-    target = load_card(machine) if machine else here
+    card = load_card(machine) if machine else None
+
+    @cache
+    def measured_here() -> Machine:
+        return this_machine(say)
 
     def plan(path: Path) -> Plan | Refusal:
-        model = ModelSpec.read(path)
+        model = ModelSpec.read(path)  # what is wrong with a file is said before anything is measured
+        here = measured_here()
+        target = card or here
         return make_plan(target, model, goal, _costs(here, target, model, goal))
 
     def check(path: Path) -> None:
@@ -62,10 +68,10 @@ def say(doing: str) -> None:
 
 def _costs(here: Machine, target: Machine, model: ModelSpec, goal: Goal) -> Costs:
     """Of a card: the engine's buffers are those of here, the speeds are usual ones."""
-    cache = cache_dir()
-    costs = known_costs(here, model, goal, cache, say)
+    folder = cache_dir()
+    costs = known_costs(here, model, goal, folder, say)
     if target is here:
-        return costs if costs.rows else time_kernels(here, model, costs, cache, say=say)
+        return costs if costs.rows else time_kernels(here, model, costs, folder, say=say)
     return replace(usual_costs(target), dry_runs=costs.dry_runs, process=costs.process)
 
 
