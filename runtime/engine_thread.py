@@ -15,9 +15,10 @@ from ..units import from_json
 from . import messages
 from .engines import open_engine, options_type
 from .engines.base import Engine
-from .generate import Generator, Ticket
+from .generate import Generator
 from .outbox import Outbox
 from .sequences import Sequences
+from .stream import Ticket
 
 BROKEN = 70  # exit code of a worker that met an error of its own
 _END = None
@@ -89,6 +90,8 @@ class EngineThread:
             match request:
                 case Ticket():
                     generator.add(request)
+                case messages.Cancel():
+                    generator.end_cancelled()
                 case messages.Encode(id, prompt):
                     put(messages.Encoded(id, tuple(generator.encode(prompt))))
                 case messages.Save(id, conversation, path):

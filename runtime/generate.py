@@ -7,74 +7,31 @@ the one that came last steps back and is forwarded again later: that costs time 
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from ..errors import AccelError, ContextFull, EngineError, UsageError
-from .engines.base import Batch, Engine, Rows, Stop, Stopped
+from .engines.base import Engine, Rows, Stop, Stopped
 from .grammar import Grammars
-from .messages import Event, Finished, Generate, Prefilled, Reason, Started, Text, Timings, Usage, failed
+from .messages import Finished, Prefilled, Reason, Started, Timings, Usage, failed
+from .outbox import Saying
+from .row_buffer import RowBuffer
 from .sampling import Sampler
 from .schedule import next_rows, turned
-from .sequences import Seat, Sequences
-from .text import Chunk, TextStream, pieces
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A request on its way. Only `cancel` may be called by another thread than the one that answers it."""
-
-    request: Generate
-    cancelled: bool = False
-    stop: Stop | None = None  # of the forward that its prompt is in now
-    arrived: float = field(default_factory=time.monotonic)
-
-    def cancel(self) -> None:
-        """Its answer ends after this step; a prompt that is being forwarded, in the middle of it."""
-        self.cancelled = True
-        stop = self.stop
-        if stop is not None:
-            stop.set()
-
-
-class Stream:
-    """One request being answered. `tokens` is all that its sequence will hold, `done` what it holds."""
-
-    __slots__ = (
-        "answered", "decoding", "done", "first_at", "forwarded", "most", "prompt", "reused", "sampler", "seat",
-        "started_at", "text", "ticket", "tokens",
-    )  # fmt: skip
-
-    def __init__(self, ticket: Ticket, tokens: list[int], sampler: Sampler, text: TextStream, context: int) -> None:
-        self.ticket = ticket
-        self.tokens = tokens
-        self.prompt = len(tokens)
-        self.done = 0
-        self.decoding = False
-        self.answered = 0  # tokens chosen, the one that ends the turn not counted
-        self.reused = 0
-        self.forwarded = 0
-        self.most = min(ticket.request.most or context + 1, context + 1 - len(tokens))
-        self.sampler = sampler
-        self.text = text
-        self.seat: Seat | None = None
-        self.started_at = 0.0
-        self.first_at = 0.0
-
-    @property
-    def id(self) -> int:
-        return self.ticket.request.id
-
-    @property
-    def pending(self) -> int:
-        return len(self.tokens) - self.done
+from .sequences import Sequences
+from .stream import Stream, Ticket
+from .text import TextStream, pieces
 
 
 class Generator:
-    """Give it tickets with `add`, then call `step` as long as it returns True. `emit` gets what the front is told."""
+    """Give it tickets with `add`, then call `step` as long as it returns True.
 
-    def __init__(self, engine: Engine, sequences: Sequences, emit: Callable[[Event], None]) -> None:
+    `emit` gets what the front is told: a message, or a call that makes some, which another thread may do while this one
+    is in the next forward.
+    """
+
+    def __init__(self, engine: Engine, sequences: Sequences, emit: Callable[[Saying], None]) -> None:
         self._engine = engine
         self._sequences = sequences
         self._emit = emit
@@ -84,7 +41,9 @@ class Generator:
         self._waiting: deque[Stream] = deque()
         self._running: list[Stream] = []
         self._crowded = False  # the engine had less room than it said: who stepped back waits until someone leaves
-        self._rows = _RowBuffer(engine.can.rows)
+        self._buffer = RowBuffer(engine.can.rows)
+        self._shares: list[tuple[Stream, int]] = []  # who has how many rows in the buffer
+        self._steady = False  # whether they go on alike: all of them decode, and nobody came or went
         self.forwards = 0
         self.rows = 0
         self.generated = 0
@@ -127,23 +86,22 @@ class Generator:
         text = TextStream(
             pieces(self._engine.vocabulary, request.thoughts), request.stops, request.thoughts, request.thinking
         )
+        self._steady = False
         self._waiting.append(Stream(ticket, tokens, sampler, text, self._sequences.context))
 
     def step(self) -> bool:
         """One forward, and the tokens that follow from it; False where there is nothing to do."""
-        self._end_cancelled()
-        if self._waiting and not (self._crowded and self._running):
-            self._admit()
-        shares = next_rows(self._running, self._engine.can.rows)
-        if not shares:
+        if self._steady:
+            self._buffer.next_tokens(self._shares)
+        elif not self._share():
             return False
-        rows = self._forward(shares)
+        rows = self._forward()
         if rows is None:
             return True
         last = -1
-        for stream, taken in shares:
+        for stream, taken in self._shares:
             last += taken
-            self._engine.commit(self._seat(stream).number, range(taken))
+            self._engine.commit(stream.number, range(taken))
             stream.done += taken
             stream.forwarded += taken
             if not stream.decoding:
@@ -153,9 +111,23 @@ class Generator:
         self._make_room()
         return True
 
-    def _end_cancelled(self) -> None:
+    def end_cancelled(self) -> None:
+        """Ends those whose ticket was cancelled. To be called before the next step."""
         for stream in [stream for stream in (*self._running, *self._waiting) if stream.ticket.cancelled]:
             self._finish(stream, "cancelled")
+
+    def _share(self) -> bool:
+        """Decides who gets rows of the next forward; whether anyone does."""
+        if self._waiting and not (self._crowded and self._running):
+            self._admit()
+        shares = self._shares = next_rows(self._running, self._engine.can.rows)
+        if not shares:
+            return False
+        if shares[-1][1] < shares[-1][0].pending:
+            self._running = turned(self._running, shares)
+        self._buffer.fill(shares)
+        self._steady = all(stream.decoding and stream.pending == 1 for stream, _ in shares)
+        return True
 
     def _admit(self) -> None:
         """Those that wait, in their order, as far as there is room; a conversation's requests one after another."""
@@ -178,36 +150,32 @@ class Generator:
                 stream.reused = stream.done
                 self._emit(Started(stream.id, stream.prompt, stream.reused))
 
-    def _forward(self, shares: list[tuple[Stream, int]]) -> Rows | None:
+    def _forward(self) -> Rows | None:
         """None where it failed or was stopped: whose fault it was is out, the others try again."""
-        stop = self._stop_of([stream.ticket for stream, _ in shares if not stream.decoding])
-        if shares[-1][1] < shares[-1][0].pending:
-            self._running = turned(self._running, shares)
-        batch = self._rows.fill(shares)
+        stop = None if self._steady else self._stop_of([stream.ticket for stream, _ in self._shares])
         try:
-            rows = self._engine.forward(batch, (), stop)
+            rows = self._engine.forward(self._buffer.batch, (), stop)
         except (Stopped, ContextFull) as error:
-            for stream, _ in shares:
-                stream.done = self._engine.length(self._seat(stream).number)
+            self._steady = False
+            for stream, _ in self._shares:
+                stream.done = self._engine.length(stream.number)
             if isinstance(error, ContextFull):
                 self._squeeze(error)
             return None
         except EngineError as error:
-            for stream, _ in shares:
+            for stream, _ in self._shares:
                 self._fail(stream, error)
             return None
         finally:
             if stop is not None:
-                for stream, _ in shares:
+                for stream, _ in self._shares:
                     stream.ticket.stop = None
         self.forwards += 1
-        self.rows += len(batch)
+        self.rows += len(self._buffer.batch)
         return rows
 
-    def _stop_of(self, tickets: list[Ticket]) -> Stop | None:
-        """What ends a forward when one of the prompts in it is cancelled. Decodes are short and go without."""
-        if not tickets:
-            return None
+    def _stop_of(self, tickets: list[Ticket]) -> Stop:
+        """What ends a forward when one of those in it is cancelled. Where all decode it is short and goes without."""
         stop = Stop()
         for ticket in tickets:
             ticket.stop = stop
@@ -232,15 +200,15 @@ class Generator:
         stream.answered += 1
         self.generated += 1
         self._sequences.promised += 1
-        self._tell(stream, stream.text.push(token))
+        if stream.ticket.request.stops:  # what comes next depends on the text
+            for text in stream.speak(token, stream.answered):
+                self._emit(text)
+        else:
+            self._emit(partial(stream.speak, token, stream.answered))
         if stream.text.stopped:
             self._finish(stream, "stop")
         elif stream.answered == stream.most:
             self._finish(stream, "length" if stream.most == stream.ticket.request.most else "context")
-
-    def _tell(self, stream: Stream, chunks: list[Chunk]) -> None:
-        for text, thought in chunks:
-            self._emit(Text(stream.ticket.request.id, text, thought, stream.answered))
 
     def _tell_prefilled(self, stream: Stream) -> None:
         done = min(stream.done, stream.prompt)
@@ -266,13 +234,15 @@ class Generator:
             self._fail(stream, error)
 
     def _step_back(self, stream: Stream) -> None:
+        self._steady = False
         self._running.remove(stream)
-        self._sequences.drop(self._seat(stream), len(stream.tokens))
+        if stream.seat:
+            self._sequences.drop(stream.seat, len(stream.tokens))
         stream.seat, stream.done, stream.decoding = None, 0, False
         self._waiting.appendleft(stream)
 
     def _finish(self, stream: Stream, reason: Reason) -> None:
-        self._tell(stream, stream.text.finish())
+        self._emit(stream.fall_silent)
         self._leave(stream)
         now = time.monotonic()
         started, first = stream.started_at or now, stream.first_at or now
@@ -288,51 +258,16 @@ class Generator:
 
     def _fail(self, stream: Stream, error: AccelError) -> None:
         """Nothing of its cache is trusted any more."""
-        self._crowded = False
+        self._crowded = self._steady = False
         if stream.seat:
             self._running.remove(stream)
             self._sequences.drop(stream.seat, len(stream.tokens))
         self._emit(failed(stream.id, error))
 
     def _leave(self, stream: Stream) -> None:
-        self._crowded = False
+        self._crowded = self._steady = False
         if stream.seat:
             self._running.remove(stream)
             self._sequences.release(stream.seat, stream.tokens[: stream.done], len(stream.tokens))
         else:
             self._waiting.remove(stream)
-
-    def _seat(self, stream: Stream) -> Seat:
-        if not stream.seat:
-            raise EngineError(f"request {stream.id} is forwarded without a sequence")
-        return stream.seat
-
-
-class _RowBuffer:
-    """The arrays of every batch, made once."""
-
-    def __init__(self, rows: int) -> None:
-        self._tokens = np.zeros(rows, np.int32)
-        self._sequences = np.zeros(rows, np.int32)
-        self._parents = np.zeros(rows, np.int32)
-        self._wants = np.zeros(rows, np.int32)
-        self._chain = np.arange(-1, rows - 1, dtype=np.int32)
-
-    def fill(self, shares: list[tuple[Stream, int]]) -> Batch:
-        """A chain for every stream; logits where its last pending row is among them."""
-        at = 0
-        for stream, taken in shares:
-            number = stream.seat.number if stream.seat else 0
-            if taken == 1:
-                self._tokens[at] = stream.tokens[stream.done]
-                self._parents[at] = -1
-                self._sequences[at] = number
-            else:
-                end = at + taken
-                self._tokens[at:end] = stream.tokens[stream.done : stream.done + taken]
-                self._parents[at:end] = self._chain[:taken]
-                self._sequences[at:end] = number
-                self._wants[at:end] = 0
-            at += taken
-            self._wants[at - 1] = stream.done + taken == len(stream.tokens)
-        return Batch(self._tokens[:at], self._sequences[:at], self._parents[:at], self._wants[:at])

@@ -1,5 +1,6 @@
 """One life of one worker process, as its front sees it: started, spoken with, watched, ended."""
 
+import atexit
 import subprocess
 import sys
 import threading
@@ -48,6 +49,7 @@ class Life:
         self._ending = False
         self._thread = threading.Thread(target=self._live, name="worker's life", daemon=True)
         self._thread.start()
+        atexit.register(self.end)  # a thread must not speak while the interpreter is taken down
 
     @property
     def alive(self) -> bool:
@@ -92,6 +94,7 @@ class Life:
         self._ending = True
         self._wake()
         self._thread.join()
+        atexit.unregister(self.end)
 
     def _send(self, frame: bytes) -> None:
         self._outgoing.append(frame)

@@ -2,8 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import TypeAlias
 
 from .messages import Event, Loading, Text
+
+Saying: TypeAlias = Event | Callable[[], list[Event]]  # a message, or what makes some when it is time to send them
 
 
 class Outbox:
@@ -15,21 +19,22 @@ class Outbox:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._messages: deque[Event] = deque()
+        self._sayings: deque[Saying] = deque()
         self._beating = False  # whether the sender comes back soon by itself
 
-    def put(self, message: Event) -> None:
-        self._messages.append(message)
-        if not self._beating or type(message) is not Text:
+    def put(self, saying: Saying) -> None:
+        self._sayings.append(saying)
+        if not self._beating or not (isinstance(saying, Text) or callable(saying)):
             self._wake()
 
     def take(self) -> list[Event]:
         """All that is there. Where it is empty, the next `put` wakes the sender; otherwise the sender is expected to
         look again soon."""
-        self._beating = bool(self._messages)
-        if not self._messages:  # looked at after the beat was set: what came before now is seen, what comes wakes
+        self._beating = bool(self._sayings)
+        if not self._sayings:  # looked at after the beat was set: what came before now is seen, what comes wakes
             return []
-        return merged(self._messages.popleft() for _ in range(len(self._messages)))
+        sayings = [self._sayings.popleft() for _ in range(len(self._sayings))]
+        return merged(chain.from_iterable(saying() if callable(saying) else (saying,) for saying in sayings))
 
 
 def merged(messages: Iterable[Event]) -> list[Event]:

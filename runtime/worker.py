@@ -19,9 +19,9 @@ from ..devices.link.sockets import Listener
 from ..errors import AccelError, LinkError
 from . import messages
 from .engine_thread import EngineThread
-from .generate import Ticket
 from .outbox import Outbox, merged
 from .parent import end_with_parent
+from .stream import Ticket
 
 _BEAT = 0.01  # seconds between two messages of one answer, at least
 _GRACE = 1.0  # seconds that a running step has to end in
@@ -83,7 +83,7 @@ class Worker:
             self._ending = True
         elif isinstance(request, messages.Cancel):
             if ticket := self._tickets.get(request.id):
-                ticket.cancel()
+                self._cancel(ticket)
         elif isinstance(request, messages.Generate):
             self._start(request)
         else:
@@ -117,7 +117,11 @@ class Worker:
             self._front = None
             self._unsent = []
             for ticket in self._tickets.values():
-                ticket.cancel()
+                self._cancel(ticket)
+
+    def _cancel(self, ticket: Ticket) -> None:
+        ticket.cancel()
+        self._engine.ask(messages.Cancel(ticket.request.id))
 
     def _say(self) -> bool:
         """Send what there is; whether to look again soon."""

@@ -122,7 +122,7 @@ class Vocabulary(Protocol):
         ...
 
     def piece(self, token: int) -> bytes:
-        """The bytes of one token; empty for control tokens."""
+        """The bytes of one token; empty for control tokens. Any thread may ask."""
         ...
 
     def text(self, token: int) -> str:

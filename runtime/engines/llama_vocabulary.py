@@ -14,7 +14,6 @@ class LlamaVocabulary:
         self.size: int = api.vocab_size(self._vocab)
         self._bos: int | None = api.vocab_bos(self._vocab) if api.vocab_adds_bos(self._vocab) else None
         self._pieces: dict[int, bytes] = {}
-        self._piece = ctypes.create_string_buffer(256)
 
     def encode(self, text: str, special: bool = True, start: bool = False) -> list[int]:
         data = text.encode(errors="replace")
@@ -42,8 +41,9 @@ class LlamaVocabulary:
     def _ask(self, token: int, special: bool = False) -> bytes:
         if not 0 <= token < self.size:
             return b""
-        length = api.to_piece(self._vocab, token, ctypes.addressof(self._piece), len(self._piece), 0, special)
+        room = ctypes.create_string_buffer(256)  # its own: several threads may ask
+        length = api.to_piece(self._vocab, token, ctypes.addressof(room), len(room), 0, special)
         if length < 0:
-            self._piece = ctypes.create_string_buffer(-length)
-            length = api.to_piece(self._vocab, token, ctypes.addressof(self._piece), -length, 0, special)
-        return self._piece.raw[:length]
+            room = ctypes.create_string_buffer(-length)
+            length = api.to_piece(self._vocab, token, ctypes.addressof(room), -length, 0, special)
+        return room.raw[:length]

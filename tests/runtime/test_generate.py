@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from accel.errors import ContextFull, GrammarError, SettingError, UsageError
 from accel.runtime.engines.base import Stop
 from accel.runtime.engines.fake import FakeEngine, FakeOptions
-from accel.runtime.generate import Generator, Ticket
+from accel.runtime.generate import Generator
 from accel.runtime.messages import Failed, Finished, Generate, GrammarSource, Prefilled, Started, Text
 from accel.runtime.sampling import Law
 from accel.runtime.sequences import Sequences
+from accel.runtime.stream import Ticket
 from accel.runtime.text import Markers
 
 
@@ -24,7 +25,11 @@ class Desk:
         self.engine: Any = engine or FakeEngine(FakeOptions(**options))
         self.said: list[Any] = []
         self.sequences = Sequences(self.engine)
-        self.generator = Generator(self.engine, self.sequences, self.said.append)
+        self.generator = Generator(self.engine, self.sequences, self.hear)
+
+    def hear(self, saying: Any) -> None:
+        said: Any = saying() if callable(saying) else [saying]
+        self.said += said
 
     def add(self, id: int, prompt: Any, conversation: str = "", **wishes: Any) -> Ticket:
         parts = (prompt,) if isinstance(prompt, str) else prompt
@@ -37,6 +42,7 @@ class Desk:
     def run(self) -> None:
         steps = 0
         while self.generator.step():
+            self.generator.end_cancelled()
             steps += 1
             assert steps < 20_000
 
@@ -250,6 +256,7 @@ def test_a_cancelled_answer_ends_within_one_step():
     for _ in range(5):
         desk.generator.step()
     ticket.cancel()
+    desk.generator.end_cancelled()
     forwards = desk.engine.forwards
     assert not desk.generator.step()
     (found,) = desk.of(1, Finished)
@@ -260,6 +267,7 @@ def test_a_request_cancelled_before_its_turn_is_never_forwarded():
     desk = Desk(sequences=1)
     desk.add(1, "one", most=3)
     desk.add(2, "two").cancel()
+    desk.generator.end_cancelled()
     desk.run()
     assert desk.of(2, Finished)[0].reason == "cancelled" and not desk.of(2, Started)
 

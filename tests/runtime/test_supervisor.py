@@ -384,9 +384,10 @@ class TestRealModel:
 
 
 def test_the_fake_engine_in_a_worker_says_what_it_says_here():
-    from accel.runtime.generate import Generator, Ticket
+    from accel.runtime.generate import Generator
     from accel.runtime.messages import Generate
     from accel.runtime.sequences import Sequences
+    from accel.runtime.stream import Ticket
 
     engine: Any = FakeEngine(FakeOptions())
     said: list[Any] = []
