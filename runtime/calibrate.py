@@ -21,12 +21,12 @@ from .model import ModelSpec
 from .plan import Goal, placements_to_try
 
 T = TypeVar("T")
-Say = Callable[[str], object]
+Say = Callable[[str], None]
 
 _METHOD = 3  # counts up when a measurement's meaning changes, so that old ones are not believed
 _TIME_LIMIT = 120  # seconds for one child
 _GRANULE = 8  # rows that are repacked together, at most
-_BUSY = 20.0  # per cent of all processors that others may use while kernels are timed
+_BUSY = 20.0  # per cent of all processors that others may use while something is timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def time_kernels(
     wanted = tuple(format for format in _formats(model) if format not in timed)
     if not wanted:
         return costs
-    if _busy() > _BUSY:
+    if is_busy():
         say(f"the machine is busy: its speed with {', '.join(wanted)} is not timed")
         return costs
     say(f"timing {', '.join(wanted)} on this machine")
@@ -98,10 +98,17 @@ def time_kernels(
         repacked=costs.repacked | (found.repacked or {}),
         overhead=costs.overhead | (found.overhead or {}),
     )
-    if _busy() <= _BUSY:
+    if not is_busy():
         kept = _OfMachine(costs.kernels, costs.repacked, costs.overhead)
         _write(_file(cache, "machine", machine.fingerprint), kept)
     return costs
+
+
+def is_busy() -> bool:
+    """Whether other processes would spoil a measurement; looks for a tenth of a second."""
+    import psutil
+
+    return psutil.cpu_percent(interval=0.1) > _BUSY
 
 
 def keep_rows(machine: Machine, model: ModelSpec, times: RowTimes, cache: Path) -> None:
@@ -157,13 +164,6 @@ def _time(machine: Machine, formats: tuple[str, ...], cache: Path) -> _OfMachine
     found = _child("kernels", KernelJob(formats, threads, str(cache)), KernelResult)
     repacked = {format: _GRANULE if format in found.repacked else 0 for format in formats}
     return _OfMachine(found.kernels, repacked, found.overhead)
-
-
-def _busy() -> float:
-    """Per cent of all processors in use during a tenth of a second."""
-    import psutil
-
-    return psutil.cpu_percent(interval=0.1)
 
 
 def _child(what: str, job: object, kind: type[T]) -> T:

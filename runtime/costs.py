@@ -83,6 +83,7 @@ class RowTimes:
     repack: bool
     rows: tuple[int, ...]
     seconds: tuple[float, ...]
+    batch_threads: int = 0  # of more rows than one; 0: as many
 
     def of(self, rows: int) -> float:
         """Between two measured counts the line, beyond them the slope of the last two."""
@@ -192,7 +193,8 @@ def forward_seconds(
         return expected
     seen = min(rows, max(times.rows))
     alike = replace(placement, repack=times.repack)
-    return expected * times.of(seen) / _expected_seconds(machine, model, alike, costs, times.threads, seen)
+    busy = times.threads if seen == 1 else times.batch_threads or times.threads
+    return expected * times.of(seen) / _expected_seconds(machine, model, alike, costs, busy, seen)
 
 
 def attention_seconds(machine: Machine, model: ModelSpec, placement: Placement, threads: int, depth: int) -> float:
@@ -205,7 +207,7 @@ def attention_seconds(machine: Machine, model: ModelSpec, placement: Placement, 
 
 def bandwidth(machine: Machine, threads: int) -> Rate:
     known = machine.processor.bandwidth or _USUAL_BANDWIDTH
-    return known[min(threads, len(known)) - 1]
+    return max(known[:threads])
 
 
 def gpu_bandwidth(machine: Machine) -> Rate:

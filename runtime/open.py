@@ -4,13 +4,14 @@ model -> path (find.py) -> ModelSpec -> costs (calibrate.py) -> plan (plan.py) -
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from ..devices.paths import cache_dir
 from ..errors import AccelError
 from ..units import Bytes
-from .calibrate import keep_rows
+from .calibrate import is_busy, keep_rows
 from .costs import RowTimes
 from .find import find
 from .footprint import MEMORY
@@ -89,10 +90,12 @@ def open_model(settings: Settings, say: Say = nobody, progress: Progress = nobod
 
 
 def _time_rows(plan: Plan, worker: Supervisor) -> None:
-    """Times the loaded model and keeps it, so that the next plan knows this model's speed."""
+    """Times the loaded model and keeps it, so that the next plan knows this model's speed. A busy machine would not
+    tell; a cache without room does no harm: the model runs all the same, and is timed again next time."""
+    if is_busy():
+        return
     times = worker.measure(MEASURE_SECONDS)
-    threads, repack = int(plan.choices["threads"].value), bool(plan.choices["repack"].value)
-    try:
-        keep_rows(plan.machine, plan.model, RowTimes(threads, repack, times.rows, times.seconds), cache_dir())
-    except AccelError:
-        return  # a cache without room: the model runs all the same, and is timed again next time
+    threads, batch_threads = (int(plan.choices[name].value) for name in ("threads", "threads_prefill"))
+    rows = RowTimes(threads, bool(plan.choices["repack"].value), times.rows, times.seconds, batch_threads)
+    with suppress(AccelError):
+        keep_rows(plan.machine, plan.model, rows, cache_dir())

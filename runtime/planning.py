@@ -13,7 +13,7 @@ from .model import ModelSpec
 from .plan import Goal, Plan, Refusal, make_plan
 from .settings import Settings
 
-Say = Callable[[str], object]
+Say = Callable[[str], None]
 
 
 def nobody(_: object) -> None:

@@ -116,9 +116,9 @@ def test_a_child_that_dies_or_hangs_is_an_engine_error(model, tmp_path, monkeypa
 def test_kernels_are_timed_only_when_the_machine_is_calm_and_only_once(model, first, monkeypatch):
     cache, costs = first
     monkeypatch.setattr(calibrate, "_child", no_child)
-    monkeypatch.setattr(calibrate, "_busy", lambda: 100.0)
+    monkeypatch.setattr(calibrate, "is_busy", lambda: True)
     assert time_kernels(MACHINE, model, costs, cache) is costs
-    monkeypatch.setattr(calibrate, "_busy", lambda: 0.0)
+    monkeypatch.setattr(calibrate, "is_busy", lambda: False)
     asked = []
 
     def child(what, job, kind):
@@ -136,7 +136,7 @@ def test_kernels_are_timed_only_when_the_machine_is_calm_and_only_once(model, fi
 
 @pytest.mark.heavy
 def test_kernels_are_timed_on_probe_models_which_are_removed(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(calibrate, "_busy", lambda: 0.0)
+    monkeypatch.setattr(calibrate, "is_busy", lambda: False)
     timed = time_kernels(MACHINE, model, known_costs(MACHINE, model, GOAL, tmp_path), tmp_path)
     assert {kernel.format for kernel in timed.kernels} == {"Q4_0"}
     assert {kernel.threads for kernel in timed.kernels} == {1, MACHINE.processor.cores} == set(timed.overhead)

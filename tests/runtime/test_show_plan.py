@@ -27,7 +27,7 @@ def plan(home, monkeypatch):
     """Runs `accel plan` for a model of zeros."""
     monkeypatch.setenv("ACCEL_HOME", str(home))
     monkeypatch.setattr(show_plan, "this_machine", lambda say: probe())
-    monkeypatch.setattr(calibrate, "_busy", lambda: 100.0)  # no kernels are timed
+    monkeypatch.setattr(calibrate, "is_busy", lambda: True)  # no kernels are timed
     write_probe(home / "probe.gguf", ProbeShape("Q4_0", width=256, layers=32))
 
     def run(machine=None, explain=False, json=False, **flags):
