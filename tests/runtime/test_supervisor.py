@@ -333,6 +333,39 @@ def test_a_kill_for_want_of_memory_is_named(monkeypatch):
     assert "memory ran out" in found.read(process).what
 
 
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group of 60 MB of memory."""
+    first = Path("/sys/fs/cgroup/memory")
+    group = (first if first.exists() else Path("/sys/fs/cgroup")) / f"accel-test-{os.getpid()}"
+    limit = group / ("memory.limit_in_bytes" if first.exists() else "memory.max")
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("control groups cannot be made here")
+    try:
+        if not limit.exists():
+            pytest.skip("control groups do not limit memory here")
+        limit.write_text(str(60 * 2**20))
+        yield group
+    finally:
+        for _ in range(100):
+            try:
+                group.rmdir()
+                break
+            except OSError:  # its last process is still being taken down
+                time.sleep(0.02)
+
+
+def test_a_worker_that_runs_out_of_memory_is_said_to_have_and_the_next_request_works(small_group):
+    with supervise(context=2**20, batch=2**19) as supervisor:
+        supervisor.wait()
+        (small_group / "cgroup.procs").write_text(str(supervisor.pid))
+        with pytest.raises(WorkerDied, match="memory ran out"):
+            list(ask(supervisor, "x" * 500_000))
+        assert text(ask(supervisor)) == SCRIPT[0][1]
+
+
 @pytest.mark.skipif(not STORIES.exists(), reason="no ../shared/assets here")
 class TestRealModel:
     options = EngineOptions(str(STORIES), context=512, sequences=2)
