@@ -29,7 +29,7 @@ help:
 	@echo "accel: making .venv (once)" >&2
 	@$(PYTHON) -m venv .venv
 
-.venv/ready: pyproject.toml constraints.txt | .venv/bin/python
+.venv/ready: pyproject.toml constraints.txt runtime/sampling.c | .venv/bin/python
 	@echo "accel: installing into .venv; llama.cpp is compiled once, for about 4 minutes, and comes from pip's cache later" >&2
 	@$(BIN)/python -m pip install -e . -c constraints.txt | $(SAID)
 	@touch $@
@@ -56,4 +56,4 @@ test: lint
 	@$(BIN)/pytest
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build *.egg-info runtime/*.so

@@ -14,13 +14,18 @@ with the lowest token on a tie; at temperature 0 the same without noise. Which t
 7. the temperature, then the noise.
 
 No generator with a state: nothing that batching, caching, drafting or a restart could disturb.
+
+sampling.c is the same rule compiled, for the laws that nearly everybody uses; this file defines it, and does the rest.
 """
 
+import ctypes
 import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
 _LOWEST = np.finfo(np.float32).min  # of what is not -inf
 _SMALL = 16_384  # a vocabulary that is quicker compared whole
+_MOST_COMPILED = 256  # of top-k, in sampling.c
 _BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0, 100),
     "top_p": (0, 1),
@@ -110,6 +116,11 @@ class Sampler:
         changes = law.penalises or law.logit_bias or grammar
         self._scratch = np.empty(vocabulary_size, np.float32) if changes else None
         self._largest = Largest(vocabulary_size, min(law.top_k or 256, vocabulary_size))
+        greedy = law.temperature == 0
+        self._compiled: Any = compiled() if greedy or 0 < law.top_k <= _MOST_COMPILED else None
+        self._cuts = (1.0, 1, 1.0, 0.0) if greedy else (law.temperature, law.top_k, law.top_p, law.min_p)
+        self._row: np.ndarray | None = None  # the last one, and its address: engines give the same array many times
+        self._address = 0
 
     def observe(self, tokens: Iterable[int]) -> None:
         """Tokens of the prompt: they count for penalties and nothing else."""
@@ -138,6 +149,8 @@ class Sampler:
         Raises EngineError where the logits are no numbers, GrammarError where the grammar leaves no token.
         """
         row = logits if self._scratch is None else self._adjusted(logits, self._scratch)
+        if self._compiled:
+            return self._choose_compiled(row, position)
         law = self.law
         if law.temperature == 0:
             return self._greatest(row)
@@ -149,6 +162,15 @@ class Sampler:
         scores = x / law.temperature
         scores += gumbel_of(noise_bits(self._key, position, tokens))
         return int(tokens[scores.argmax()])
+
+    def _choose_compiled(self, row: np.ndarray, position: int) -> int:
+        if row is not self._row:
+            self._row = row = np.ascontiguousarray(row, np.float32)
+            self._address = row.ctypes.data
+        token = self._compiled(self._address, row.size, self._key, position, *self._cuts)
+        if token < 0:
+            raise _no_numbers()
+        return token
 
     def _adjusted(self, logits: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Penalties, bias and grammar, into `row`."""
@@ -222,6 +244,24 @@ class Sampler:
         scores = row[rest] / np.float64(temperature)
         scores += gumbel_of(noise_bits(self._key, position, rest))
         return int(rest[scores.argmax()])
+
+
+@cache
+def compiled() -> Any:
+    """`accel_choose` of sampling.c, or None where it was not compiled, or does not load."""
+    found = find_spec(f"{__package__}._sampling")
+    if not found or not found.origin:
+        return None
+    try:
+        choose = ctypes.PyDLL(found.origin).accel_choose  # microseconds: Python's lock is not given away for them
+    except (OSError, AttributeError):
+        return None
+    choose.restype = ctypes.c_int64
+    choose.argtypes = (
+        *(ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_int64),
+        *(ctypes.c_double, ctypes.c_int32, ctypes.c_double, ctypes.c_double),
+    )
+    return choose
 
 
 class Recent:

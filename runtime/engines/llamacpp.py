@@ -160,10 +160,11 @@ class LlamaCpp:
             self._watch(stop)
         placed: dict[int, list[tuple[int, int]]] = {}
         try:
-            self._place(batch, n, placed)
-            self._tokens[:n] = batch.tokens
-            self._wants[:n] = batch.wants
-            self._batch.n_tokens = n
+            if n > 1 or self._shared or not self._place_one(batch, placed):
+                self._place(batch, n, placed)
+                self._tokens[:n] = batch.tokens
+                self._wants[:n] = batch.wants
+                self._batch.n_tokens = n
             result = api.decode(self._context, self._batch)
             if result or self._taps:
                 self._check(result)
@@ -194,6 +195,22 @@ class LlamaCpp:
         else:
             self._stop_flag = (ctypes.c_char * 2).from_buffer(stop.flag)
             api.set_abort(self._context, api.STOP_CHECK, ctypes.addressof(self._stop_flag))
+
+    def _place_one(self, batch: Batch, placed: dict[int, list[tuple[int, int]]]) -> bool:
+        """What `_place` and `forward` do for a single row that prolongs a chain, in few words: a small model's forward
+        takes 200 us. False where the row is none."""
+        seq = batch.sequences.item(0)
+        line = self._line(seq)
+        if line.tree or batch.parents.item(0) != line.count - 1:
+            return False
+        placed[seq] = [(line.count, 0)]
+        self._positions[0] = line.length + line.count
+        self._ids[0, 0] = seq
+        self._tokens[0] = batch.tokens[0]
+        self._wants[0] = batch.wants[0]
+        self._batch.n_tokens = 1
+        line.count += 1
+        return True
 
     def _place(self, batch: Batch, n: int, placed: dict[int, list[tuple[int, int]]]) -> None:
         """Gives every row its position and its sequence numbers. `placed` gets, for every sequence, (node, row) where

@@ -1,6 +1,7 @@
 """The sampler against its rule written out plainly."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from accel.errors import EngineError, SettingError
 from accel.runtime.noise import gumbel
-from accel.runtime.sampling import Largest, Law, Recent, Sampler
+from accel.runtime.sampling import Largest, Law, Recent, Sampler, compiled
 
 few = settings(max_examples=150, deadline=None)
 laws = st.builds(
@@ -85,6 +86,55 @@ def test_the_largest_are_those_of_a_full_sort(row, k):
     order = (-row.astype(np.float64)).argsort(kind="stable")[:k]
     assert np.array_equal(tokens, order[row[order] > -np.inf])
     assert np.array_equal(x, row[tokens].astype(np.float64))
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_the_rule_was_compiled():
+    assert compiled()
+
+
+@st.composite
+def odd_rows(draw) -> np.ndarray:
+    """Rows of any length, of nothing but -inf too, some with a logit that is no number."""
+    row = draw(rows(1, 200) | rows(1000, 3000) | st.integers(1, 100).map(lambda n: np.full(n, -np.inf, np.float32)))
+    places = draw(st.lists(st.integers(0, len(row) - 1), max_size=3))
+    row[places] = draw(st.sampled_from([math.nan, math.inf, -math.inf, 3e38, -3e38, 0.0, -0.0]))
+    return row
+
+
+cuts = st.builds(
+    Law,
+    temperature=st.sampled_from([0.0, 1e-30, 0.01, 0.8, 100.0]),
+    top_k=st.sampled_from([1, 2, 3, 31, 40, 256]),
+    top_p=st.sampled_from([0.0, 5e-324, 0.25, 0.5, 0.95, 1 - 2**-53, 1.0]) | st.floats(0, 1),
+    min_p=st.sampled_from([0.0, 5e-324, 0.05, 1.0]) | st.floats(0, 1),
+    seed=st.integers(0, 2**64 - 1),
+)
+
+
+@pytest.mark.skipif(not compiled(), reason="not compiled")
+@settings(max_examples=400, deadline=None)
+@given(cuts, odd_rows(), st.integers(0, 2**31))
+def test_the_compiled_rule_is_the_rule(law, row, position):
+    both = Sampler(law, len(row)), Sampler(law, len(row))
+    both[1]._compiled = None
+    found: list[object] = []
+    for sampler in both:
+        try:
+            found.append([sampler.choose(row, position + n) for n in range(5)])
+        except EngineError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
+
+
+@pytest.mark.skipif(not compiled(), reason="not compiled")
+def test_the_compiled_rule_reads_the_row_that_it_is_given():
+    sampler = Sampler(Law(temperature=0), 3000)
+    rows = [np.roll(np.array([1.0] + [0.0] * 2999, np.float32), n) for n in range(5)]
+    views = [np.stack([row, -row], axis=1)[:, 0] for row in rows]
+    assert [sampler.choose(row, 0) for row in (*rows, *views, *(row.astype(np.float64) for row in rows))] == [
+        *range(5)
+    ] * 3
 
 
 @pytest.mark.parametrize("law", [Law(temperature=0.7, seed=9), Law(temperature=1.3, top_k=0, top_p=1), Law(top_k=0)])
