@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import msgspec
@@ -161,7 +162,8 @@ def _time(machine: Machine, formats: tuple[str, ...], cache: Path) -> _OfMachine
     from .measure_costs import KernelJob, KernelResult
 
     threads = tuple(sorted({1, machine.processor.cores}))
-    found = _child("kernels", KernelJob(formats, threads, str(cache)), KernelResult)
+    with TemporaryDirectory(dir=cache, prefix="probe-") as folder:  # ours, so that it goes whatever the child does
+        found = _child("kernels", KernelJob(formats, threads, folder), KernelResult)
     repacked = {format: _GRANULE if format in found.repacked else 0 for format in formats}
     return _OfMachine(found.kernels, repacked, found.overhead)
 

@@ -5,10 +5,7 @@ The engine's libraries may abort, take memory and keep threads; the process that
 """
 
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -43,7 +40,7 @@ class BufferResult:
 
 @dataclass(frozen=True, slots=True)
 class KernelJob:
-    """Matrices of some formats, with so many threads. Probe models are written below `folder`."""
+    """Matrices of some formats, with so many threads. Probe models are written to `folder`."""
 
     formats: tuple[str, ...]
     threads: tuple[int, ...]
@@ -103,7 +100,7 @@ def resident() -> tuple[Bytes, Bytes]:
 
 
 def measure_kernels(job: KernelJob) -> KernelResult:
-    """Raises EngineError, or DiskFull where the probe's headers find no room."""
+    """Raises EngineError, OSError."""
     kernels, repacked, overhead = [], [], {}
     for format in job.formats:
         choices = (False, True) if _is_repacked(job, format) else (False,)
@@ -118,8 +115,8 @@ def measure_kernels(job: KernelJob) -> KernelResult:
 def _is_repacked(job: KernelJob, format: str) -> bool:
     from .engines.dry_run import weight_buffers
 
-    with _probe(job, ProbeShape(format, width=256, layers=1)) as path:
-        return any(not name.endswith("Mapped") for name in weight_buffers(EngineOptions(str(path))))
+    path = _probe(job, ProbeShape(format, width=256, layers=1))
+    return any(not name.endswith("Mapped") for name in weight_buffers(EngineOptions(str(path))))
 
 
 def _measure_kernel(job: KernelJob, format: str, repack: bool, threads: int) -> tuple[Kernel, Overhead]:
@@ -128,10 +125,10 @@ def _measure_kernel(job: KernelJob, format: str, repack: bool, threads: int) -> 
     few, many = ProbeShape(format, width=256, layers=4), ProbeShape(format, width=256, layers=16)
     wide = ProbeShape(format, width=512, layers=1).of_size(_CACHED)
     large = ProbeShape(format, width=2048, layers=1).of_size(_STREAMED)
-    few_seconds, _ = _seconds(job, few, repack, threads)
-    many_seconds, _ = _seconds(job, many, repack, threads)
-    wide_seconds, batch_seconds = _seconds(job, wide, repack, threads)
-    large_seconds, _ = _seconds(job, large, repack, threads)
+    (few_seconds,) = _seconds(job, few, repack, threads)
+    (many_seconds,) = _seconds(job, many, repack, threads)
+    (large_seconds,) = _seconds(job, large, repack, threads)
+    wide_seconds, batch_seconds = _seconds(job, wide, repack, threads, rows=(1, _BATCH))
     narrow_layer = _positive((many_seconds - few_seconds) / (many.layers - few.layers))
     forward = _positive(few_seconds - narrow_layer * few.layers)
     wide_layer = _positive((wide_seconds - forward) / wide.layers)
@@ -149,27 +146,28 @@ def _positive(seconds: float) -> float:
     return max(seconds, 1e-7)
 
 
-def _seconds(job: KernelJob, shape: ProbeShape, repack: bool, threads: int) -> tuple[float, float]:
-    """(one row, one of _BATCH rows): the fastest forward of several, since other processes only ever slow one down."""
+def _seconds(
+    job: KernelJob, shape: ProbeShape, repack: bool, threads: int, rows: tuple[int, ...] = (1,)
+) -> tuple[float, ...]:
+    """Of one forward, for each number of rows."""
     from .engines import open_engine
 
-    with _probe(job, shape) as path:
-        options = EngineOptions(
-            str(path), context=256, batch=_BATCH, ubatch=_BATCH, outputs=1, threads=threads, threads_prefill=threads
-        )
-        engine = open_engine("llamacpp", replace(options, repack=repack))
-        try:
-            return best_seconds(engine, 1, _SECONDS), best_seconds(engine, _BATCH, _SECONDS)
-        finally:
-            engine.close()
+    options = EngineOptions(
+        str(_probe(job, shape)), context=256, batch=_BATCH, ubatch=_BATCH, outputs=1, threads=threads,
+        threads_prefill=threads, repack=repack,
+    )  # fmt: skip
+    engine = open_engine("llamacpp", options)
+    try:
+        return tuple(best_seconds(engine, count, _SECONDS) for count in rows)
+    finally:
+        engine.close()
 
 
-@contextmanager
-def _probe(job: KernelJob, shape: ProbeShape) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=job.folder, prefix="probe-") as folder:
-        path = Path(folder) / "probe.gguf"
-        write_probe(path, shape)
-        yield path
+def _probe(job: KernelJob, shape: ProbeShape) -> Path:
+    path = Path(job.folder) / "probe.gguf"
+    path.unlink(missing_ok=True)
+    write_probe(path, shape)
+    return path
 
 
 if __name__ == "__main__":
