@@ -7,7 +7,6 @@ the one that came last steps back and is forwarded again later: that costs time 
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -200,11 +199,13 @@ class Generator:
         stream.answered += 1
         self.generated += 1
         self._sequences.promised += 1
+        stream.unsaid.append(token)
         if stream.ticket.request.stops:  # what comes next depends on the text
-            for text in stream.speak(token, stream.answered):
+            for text in stream.speak():
                 self._emit(text)
-        else:
-            self._emit(partial(stream.speak, token, stream.answered))
+        elif not stream.speaks:
+            stream.speaks = True
+            self._emit(stream.speak)
         if stream.text.stopped:
             self._finish(stream, "stop")
         elif stream.answered == stream.most:

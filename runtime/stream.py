@@ -1,6 +1,7 @@
 """One request on its way through the generator."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 from .engines.base import Stop
@@ -32,8 +33,8 @@ class Stream:
     """One request being answered. `tokens` is all that its sequence will hold, `done` how many of them it holds."""
 
     __slots__ = (
-        "answered", "decoding", "done", "first_at", "forwarded", "id", "most", "prompt", "reused", "sampler", "seat",
-        "started_at", "text", "ticket", "tokens",
+        "answered", "decoding", "done", "first_at", "forwarded", "id", "most", "prompt", "reused", "said", "sampler",
+        "seat", "speaks", "started_at", "text", "ticket", "tokens", "unsaid",
     )  # fmt: skip
 
     def __init__(self, ticket: Ticket, tokens: list[int], sampler: Sampler, text: TextStream, context: int) -> None:
@@ -49,6 +50,9 @@ class Stream:
         self.most = min(ticket.request.most or context + 1, context + 1 - len(tokens))
         self.sampler = sampler
         self.text = text
+        self.unsaid: deque[int] = deque()  # tokens of the answer that `text` has not seen
+        self.said = 0  # how many it has
+        self.speaks = False  # whether somebody is about to call `speak`
         self.seat: Seat | None = None
         self.started_at = 0.0
         self.first_at = 0.0
@@ -62,10 +66,14 @@ class Stream:
         """Of its sequence; -1 where it has none."""
         return self.seat.number if self.seat else -1
 
-    def speak(self, token: int, count: int) -> list[Event]:
-        """What the answer's token with this number adds to its text."""
-        return [Text(self.id, text, thought, count) for text, thought in self.text.push(token)]
+    def speak(self) -> list[Event]:
+        """What the tokens chosen since the last time add to the answer's text."""
+        self.speaks = False  # before the look: what is chosen from now on is for the next time
+        tokens = [self.unsaid.popleft() for _ in range(len(self.unsaid))]
+        self.said += len(tokens)
+        return [Text(self.id, text, thought, self.said) for text, thought in self.text.push(*tokens)]
 
     def fall_silent(self) -> list[Event]:
-        """What its text held back."""
-        return [Text(self.id, text, thought, self.answered) for text, thought in self.text.finish()]
+        """The rest of its text, and what it held back."""
+        rest = self.speak()
+        return rest + [Text(self.id, text, thought, self.said) for text, thought in self.text.finish()]

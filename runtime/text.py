@@ -83,8 +83,9 @@ class TextStream:
         self._plain = not stops and thoughts is None  # nothing to look for, ever again
         self._held = ""
 
-    def push(self, token: int) -> list[Chunk]:
-        text = self._decode(self._piece(token))
+    def push(self, *tokens: int) -> list[Chunk]:
+        """What these tokens add to the text."""
+        text = self._decode(b"".join(map(self._piece, tokens)))
         if not text or self.stopped:
             return []
         return [Chunk(text)] if self._plain else self._read(text)

@@ -23,7 +23,7 @@ from .outbox import Outbox, merged
 from .parent import end_with_parent
 from .stream import Ticket
 
-_BEAT = 0.01  # seconds between two messages of one answer, at least
+_BEAT = 1 / 30  # seconds between two messages of one answer, at least: as many as an eye can tell apart
 _GRACE = 1.0  # seconds that a running step has to end in
 _AT_ONCE = 64  # frames heard before something is said again
 _MOST_REQUESTS = 1024  # that are not answered yet

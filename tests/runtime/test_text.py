@@ -59,6 +59,17 @@ stops = st.lists(st.text("ab\n<é", min_size=1, max_size=4), max_size=3)
 
 
 @few
+@given(pieces, stops, st.booleans(), st.integers(1, 5))
+def test_tokens_that_are_pushed_together_say_what_they_say_one_by_one(pieces, stops, thinking, size):
+    coded = [piece.encode() for piece in pieces]
+    text = TextStream(coded.__getitem__, stops, THINK, thinking)
+    tokens = range(len(coded))
+    chunks = [chunk for at in tokens[::size] for chunk in text.push(*tokens[at : at + size])] + text.finish()
+    thought, answer = ("".join(chunk.text for chunk in chunks if chunk.thought is kind) for kind in (True, False))
+    assert (thought, answer, text.stopped) == read(coded, stops, THINK, thinking)
+
+
+@few
 @given(pieces.map("".join), stops, st.booleans(), st.booleans(), st.data())
 def test_stops_and_thoughts_do_not_depend_on_the_split(whole, stops, thinks, opened, more):
     data = whole.encode()

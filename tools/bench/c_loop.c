@@ -1,8 +1,10 @@
 /* The rival of tools/bench/chat_path.py: llama_decode plus llama.cpp's own sampler chain, in one process, in C.
  *
- * c_loop MODEL CONTEXT UBATCH THREADS KV(f16|q8_0) REPACK(0|1), then on stdin, one command a line:
- *   P n     forget everything, prefill n tokens, sample one        -> seconds
- *   D n     decode n tokens one by one, each sampled and its text looked up -> seconds
+ * c_loop MODEL CONTEXT UBATCH THREADS THREADS_PREFILL KV(f16|q8_0) REPACK(0|1), then on stdin, answered in seconds:
+ *   T n t1 ... tn  the prompt
+ *   P n            forget everything, prefill the first n tokens of the prompt, sample one
+ *   D n            decode n tokens one by one, each sampled and its text looked up; where the model ends its turn it
+ *                  answers the prompt again, whose prefill does not count
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,55 +29,82 @@ static void die(const char *what) {
     exit(1);
 }
 
+struct first {
+    llama_token token;
+    double seconds;
+};
+
+/* Forgets everything, prefills n tokens and samples one. */
+static struct first prefill(struct llama_context *ctx, struct llama_sampler *chain, llama_token *tokens, int n) {
+    double start = now();
+    int most = llama_n_batch(ctx);
+    llama_memory_clear(llama_get_memory(ctx), true);
+    for (int i = 0; i < n; i += most)
+        if (llama_decode(ctx, llama_batch_get_one(tokens + i, n - i < most ? n - i : most))) die("prefill failed");
+    llama_token token = llama_sampler_sample(chain, ctx, -1);
+    return (struct first){token, now() - start};
+}
+
+/* Answers a prompt until the model ends its turn or *n tokens are decoded, and takes them off *n. The seconds of the
+ * decoding alone. */
+static double answer(struct llama_context *ctx, struct llama_sampler *chain, llama_token *prompt, int length, int *n) {
+    const struct llama_vocab *vocab = llama_model_get_vocab(llama_get_model(ctx));
+    char text[256];
+    llama_token token = prefill(ctx, chain, prompt, length).token;
+    double start = now();
+    while (*n && !llama_vocab_is_eog(vocab, token)) {
+        if (llama_decode(ctx, llama_batch_get_one(&token, 1))) die("decode failed");
+        token = llama_sampler_sample(chain, ctx, -1);
+        llama_token_to_piece(vocab, token, text, sizeof text, 0, true);
+        --*n;
+    }
+    return now() - start;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 7) die("usage: c_loop MODEL CONTEXT UBATCH THREADS KV REPACK");
+    if (argc != 8) die("usage: c_loop MODEL CONTEXT UBATCH THREADS THREADS_PREFILL KV REPACK");
     llama_log_set(quiet, NULL);
     llama_backend_init();
     struct llama_model_params mp = llama_model_default_params();
     mp.n_gpu_layers = 0;
-    mp.use_extra_bufts = atoi(argv[6]);
+    mp.use_extra_bufts = atoi(argv[7]);
     struct llama_model *model = llama_model_load_from_file(argv[1], mp);
     if (!model) die("the model does not load");
     struct llama_context_params cp = llama_context_default_params();
     cp.n_ctx = atoi(argv[2]);
     cp.n_batch = cp.n_ubatch = atoi(argv[3]);
-    cp.n_threads = cp.n_threads_batch = atoi(argv[4]);
-    cp.type_k = cp.type_v = strcmp(argv[5], "q8_0") ? GGML_TYPE_F16 : GGML_TYPE_Q8_0;
+    cp.n_threads = atoi(argv[4]);
+    cp.n_threads_batch = atoi(argv[5]);
+    cp.type_k = cp.type_v = strcmp(argv[6], "q8_0") ? GGML_TYPE_F16 : GGML_TYPE_Q8_0;
     cp.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
     struct llama_context *ctx = llama_init_from_model(model, cp);
     if (!ctx) die("the context does not start");
-    const struct llama_vocab *vocab = llama_model_get_vocab(model);
     struct llama_sampler *chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
     llama_sampler_chain_add(chain, llama_sampler_init_top_k(40));
     llama_sampler_chain_add(chain, llama_sampler_init_top_p(0.95f, 1));
     llama_sampler_chain_add(chain, llama_sampler_init_temp(0.8f));
     llama_sampler_chain_add(chain, llama_sampler_init_dist(1));
 
-    int capacity = cp.n_ctx, size = llama_vocab_n_tokens(vocab);
-    llama_token *tokens = malloc(sizeof *tokens * capacity), token = 1;
-    char line[64], command, text[256];
-    int n;
+    llama_token *tokens = malloc(sizeof *tokens * cp.n_ctx);
+    char command;
+    int n, length = 0;
     puts("ready");
     fflush(stdout);
-    while (fgets(line, sizeof line, stdin)) {
-        if (sscanf(line, "%c %d", &command, &n) != 2 || n < 1 || n > capacity) die("unknown command");
-        double start = now();
-        if (command == 'P') {
-            llama_memory_clear(llama_get_memory(ctx), true);
-            for (int i = 0; i < n; i++) tokens[i] = 3 + (i * 7919 + 13) % (size / 2);
-            for (int i = 0; i < n; i += cp.n_batch) {
-                int rows = n - i < (int) cp.n_batch ? n - i : (int) cp.n_batch;
-                if (llama_decode(ctx, llama_batch_get_one(tokens + i, rows))) die("prefill failed");
-            }
-            token = llama_sampler_sample(chain, ctx, -1);
+    while (scanf(" %c %d", &command, &n) == 2) {
+        double seconds = 0;
+        if (n < 1 || n > (int) cp.n_ctx) die("a number is out of bounds");
+        if (command == 'T') {
+            for (length = 0; length < n; length++)
+                if (scanf("%d", &tokens[length]) != 1) die("a token is missing");
+        } else if (command == 'P') {
+            seconds = prefill(ctx, chain, tokens, n).seconds;
         } else {
-            for (int i = 0; i < n; i++) {
-                if (llama_decode(ctx, llama_batch_get_one(&token, 1))) die("decode failed");
-                token = llama_sampler_sample(chain, ctx, -1);
-                llama_token_to_piece(vocab, token, text, sizeof text, 0, true);
+            for (int left = n; left; n = left) {
+                seconds += answer(ctx, chain, tokens, length, &left);
+                if (left == n) die("the model answers nothing");
             }
         }
-        printf("%.9f\n", now() - start);
+        printf("%.9f\n", seconds);
         fflush(stdout);
     }
     return 0;

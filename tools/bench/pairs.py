@@ -34,7 +34,8 @@ def ratio_of(ours: list[float], theirs: list[float], draws: int = 4000) -> Ratio
 
 def alternate(ours: Callable[[], float], theirs: Callable[[], float], pairs: int) -> tuple[list[float], list[float]]:
     """Runs both in turn, the first place changing with every pair; one unmeasured round warms both."""
-    ours(), theirs()
+    ours()
+    theirs()
     a: list[float] = []
     b: list[float] = []
     for i in range(pairs):

@@ -1,0 +1,153 @@
+"""The whole chat path against a C-speed loop: what the worker, scheduling, sampling and detokenising cost.
+
+python tools/bench/chat_path.py MODEL.gguf [--context 4096] [--pairs 12] [--tokens 128]
+
+Ours is what `accel chat` runs: a worker process under the plan for this machine, its events read by the front. The
+rival is c_loop.c: `llama_decode` and llama.cpp's sampler chain in one process, with the options the plan chose. They
+are loaded once and measured in alternation, and answer one prompt again and again, until the model ends each answer.
+Prints a JSON line for decoding and one for a prefill of 2,000 tokens.
+"""
+
+import argparse
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import llama_cpp
+from pairs import alternate, ratio_of, report
+
+from accel.runtime.engines.options import EngineOptions
+from accel.runtime.messages import Finished, Text
+from accel.runtime.plan import engine_options
+from accel.runtime.planning import goal_of, plan_or_raise, this_machine
+from accel.runtime.sampling import Law
+from accel.runtime.settings import Settings
+from accel.runtime.supervisor import Supervisor
+
+PROMPT = "<|im_start|>user\nTell me a story about a fox.<|im_end|>\n<|im_start|>assistant\n"
+
+
+class CLoop:
+    """The rival: compiled here, told what to do line by line."""
+
+    def __init__(self, folder: Path, options: EngineOptions) -> None:
+        program = folder / "c_loop"
+        libraries = Path(llama_cpp.__file__).parent / "lib"
+        source = Path(__file__).with_name("c_loop.c")
+        include = Path(sysconfig.get_path("purelib")) / "include"
+        names = ("llama", "ggml", "ggml-base", "ggml-cpu")
+        subprocess.run(
+            ["cc", "-O2", "-o", program, source, f"-I{include}", f"-L{libraries}", f"-Wl,-rpath,{libraries}"]
+            + [f"-l{name}" for name in names],
+            check=True,
+        )
+        numbers = (options.context, options.ubatch, options.threads, options.threads_prefill)
+        words = [options.path, *map(str, numbers), options.kv_type, str(int(options.repack))]
+        self._process = subprocess.Popen([program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._said()
+
+    def _said(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline()
+
+    def _ask(self, *words: object) -> float:
+        assert self._process.stdin
+        self._process.stdin.write(" ".join(map(str, words)) + "\n")
+        self._process.stdin.flush()
+        return float(self._said())
+
+    def decode_rate(self, prompt: Sequence[int], tokens: int) -> float:
+        self._ask("T", len(prompt), *prompt)
+        return tokens / self._ask("D", tokens)
+
+    def prefill_rate(self, prompt: Sequence[int]) -> float:
+        self._ask("T", len(prompt), *prompt)
+        return len(prompt) / self._ask("P", len(prompt))
+
+    def close(self) -> None:
+        self._process.communicate(timeout=30)
+
+
+class Ours:
+    """A worker under the plan, as the chat runs it."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self._worker = Supervisor("llamacpp", options)
+        self._worker.wait()
+        self._seed = 0
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        return self._worker.encode((text,))
+
+    def decode_rate(self, prompt: Sequence[int], tokens: int) -> float:
+        """Tokens a second after the first text is there; an answer that ends early is followed by another."""
+        done, seconds = 0, 0.0
+        while done < tokens:
+            self._seed += 1
+            start, before = 0.0, 0
+            with self._worker.generate("bench", (prompt,), Law(seed=self._seed), most=tokens - done + 1) as answer:
+                for step in answer:
+                    if isinstance(step, Text) and not start:
+                        start, before = time.perf_counter(), step.tokens
+                    if isinstance(step, Finished):
+                        if not start:
+                            raise SystemExit("the model answers nothing")
+                        seconds += time.perf_counter() - start
+                        done += step.usage.generated + (step.reason == "end") - before  # the end is decoded too
+        return done / seconds
+
+    def prefill_rate(self, prompt: Sequence[int]) -> float:
+        self._worker.forget("bench")
+        start = time.perf_counter()
+        with self._worker.generate("bench", (prompt,), Law(), most=1) as answer:
+            for _ in answer:
+                pass
+        return len(prompt) / (time.perf_counter() - start)
+
+    def close(self) -> None:
+        self._worker.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--context", type=int, default=4096)
+    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--rows", type=int, default=2000)
+    given = parser.parse_args()
+    settings = Settings(model=str(given.model), context=given.context)
+    plan = plan_or_raise(given.model, goal_of(settings), this_machine(lambda _: None), lambda _: None)
+    options = engine_options(plan)
+    print(options, file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs, ours = CLoop(Path(folder), options), Ours(options)
+        prompt = ours.encode(PROMPT)
+        long = (prompt * given.rows)[: given.rows]
+        for what, one, other in (
+            (
+                "decode",
+                lambda: ours.decode_rate(prompt, given.tokens),
+                lambda: theirs.decode_rate(prompt, given.tokens),
+            ),
+            ("prefill", lambda: ours.prefill_rate(long), lambda: theirs.prefill_rate(long)),
+        ):
+            mine, rival = alternate(one, other, given.pairs)
+            report(
+                what=what,
+                model=given.model.name,
+                threads=options.threads,
+                ours=sum(mine) / len(mine),
+                theirs=sum(rival) / len(rival),
+                ratio=ratio_of(mine, rival),
+            )
+        ours.close()
+        theirs.close()
+
+
+if __name__ == "__main__":
+    main()
