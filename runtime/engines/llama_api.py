@@ -17,8 +17,9 @@ from ...errors import Cancelled, EngineError, ModelDamaged, ModelError, ModelTru
 from .options import EngineOptions
 
 # ggml's OpenMP threads wait in a busy loop; where another process wants the core that loop stands in its own way. So
-# many turns keep an idle machine's speed and give a busy one most of it. The library reads this once, when it loads.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# many turns last from one token to the next, which an idle machine needs, and not much longer. The library reads this
+# once, when it loads.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 # An abort must end this process at once, not after a debugger has looked at it.
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")
 
