@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from ..devices.resident import resident
 from ..errors import AccelError
 from ..units import Bytes, Rate, from_json, to_json
 from .costs import Kernel, Overhead, best_seconds
@@ -85,18 +86,6 @@ def measure_buffers(job: BufferJob) -> BufferResult:
     compute = tuple(sum(buffers.compute.values(), Bytes(0)) for buffers in dry_runs(job.options))
     anonymous, mapped = resident()
     return BufferResult(compute, anonymous, mapped, api.offloads())
-
-
-def resident() -> tuple[Bytes, Bytes]:
-    """(anonymous, mapped) bytes that this process holds now; all count as anonymous where no one tells them apart."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        kilobytes = {key: int(rest.split()[0]) for key, rest in (line.split(":", 1) for line in lines) if "Rss" in key}
-        return Bytes(kilobytes["RssAnon"] * 1024), Bytes((kilobytes["RssFile"] + kilobytes["RssShmem"]) * 1024)
-    except (OSError, KeyError, ValueError):
-        import psutil
-
-        return Bytes(psutil.Process().memory_info().rss), Bytes(0)
 
 
 def measure_kernels(job: KernelJob) -> KernelResult:

@@ -21,13 +21,13 @@ from typing import Any
 from pairs import environment
 
 from accel.devices.paths import cache_dir
+from accel.devices.resident import resident
 from accel.runtime.calibrate import known_costs, time_kernels
 from accel.runtime.costs import USUAL_DEPTH, attention_seconds, decode_seconds
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Batch
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.footprint import Placement, footprint
-from accel.runtime.measure_costs import resident
 from accel.runtime.model import ModelSpec
 from accel.runtime.plan import OUTPUTS, Goal
 from accel.runtime.planning import this_machine
