@@ -5,7 +5,7 @@ import os
 import time
 import traceback
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import msgspec
 
@@ -22,6 +22,7 @@ from .stream import Ticket
 
 BROKEN = 70  # exit code of a worker that met an error of its own
 _END = None
+_PAUSE = 0.05  # seconds
 
 
 class EngineThread:
@@ -59,17 +60,24 @@ class EngineThread:
         self._outbox.put(_ready(engine, self._opening.engine, time.monotonic() - start))
         gc.collect()
         gc.freeze()
-        gc.disable()  # no collection in mid-answer; between answers it has time
+        gc.disable()  # no collection in mid-answer: see `_next`
         idle = True
         while True:
-            if idle:
-                gc.collect()
             while idle or not self._inbox.empty():
-                if (request := self._inbox.get()) is _END:
+                if (request := self._next()) is _END:
                     return
                 self._answer(request, engine, sequences, generator)
                 idle = False
             idle = not generator.step() and not self._measure_later(engine, sequences)
+
+    def _next(self) -> Ticket | messages.Request | None:
+        """Waits for a request. Garbage is collected once nothing is asked for a moment: what an answer ended with is
+        sent by then, and the next one seldom comes so soon."""
+        try:
+            return self._inbox.get(timeout=_PAUSE)
+        except Empty:
+            gc.collect()
+            return self._inbox.get()
 
     def _open(self) -> Engine:
         try:
