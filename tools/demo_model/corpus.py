@@ -6,11 +6,11 @@ python -m tools.demo_model.corpus 5      prints five of them
 import sys
 from random import Random
 
-from . import corpus_accel, corpus_animals, corpus_arithmetic, corpus_facts, corpus_memory, corpus_talk
+from . import corpus_accel, corpus_animals, corpus_arithmetic, corpus_echo, corpus_facts, corpus_memory, corpus_talk
 from .talk import Intent, Talk
 from .words import name
 
-TOPICS = (corpus_arithmetic, corpus_facts, corpus_animals, corpus_memory, corpus_talk, corpus_accel)
+TOPICS = (corpus_arithmetic, corpus_facts, corpus_animals, corpus_memory, corpus_echo, corpus_talk, corpus_accel)
 INTENTS: tuple[Intent, ...] = tuple(intent for topic in TOPICS for intent in topic.INTENTS)
 WEIGHTS = tuple(intent.weight for intent in INTENTS)
 

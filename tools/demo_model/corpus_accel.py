@@ -108,7 +108,8 @@ HOW: dict[tuple[str, ...], str] = {
         "how fast is [it|a model|my model|accel][| here| on my machine]?",
     ): "Use accel bench: it measures the speed and the memory of a model on your machine.",
     (
-        HOW_TO + "[remove|delete|list|verify|see|manage|clean up|show] [downloaded models|my models|a model|the "
+        HOW_TO + "[remove|delete|erase|discard|get rid of|drop|uninstall|list|check|verify|see|manage|clean up|"
+        "show] [downloaded models|my models|a model|the "
         "models|old "
         "models|"
         "the models I downloaded]?",
@@ -116,7 +117,8 @@ HOW: dict[tuple[str, ...], str] = {
         "[where are|which are|what are] [my models|the models that I downloaded|my downloaded models]?",
     ): "Use accel models: it lists, verifies and removes downloaded models.",
     (
-        HOW_TO + "[save|keep|store] [this chat|the chat|our conversation|the conversation|this conversation|what we "
+        HOW_TO + "[save|keep|store|preserve|archive|hold on to|write to a file|not lose] [this chat|the chat|our "
+        "conversation|the conversation|this conversation|what we "
         "said]?",
         "[which|what] command [saves|keeps|stores] [the chat|the conversation|this talk]?",
         "can I [save|keep|store] [this chat|the chat|our conversation|this conversation]?",
@@ -128,7 +130,8 @@ HOW: dict[tuple[str, ...], str] = {
         "[which|what] command [opens|loads|continues] [a saved chat|an old conversation|a saved conversation]?",
     ): "Use /open: it opens a conversation that you saved.",
     (
-        HOW_TO + "[leave|quit|exit|close|end|get out of] [the chat|this chat|accel|this program|the program|here]?",
+        HOW_TO + "[leave|quit|exit|close|end|finish|get out of|stop|disconnect from|be done with] [the chat|this "
+        "chat|accel|this program|the program|here]?",
         "[which|what] command [leaves|quits|ends|closes] [the chat|the program|accel]?",
         "I want to [quit|leave|exit][| the chat| this program]",
     ): "Use /quit or press Ctrl-D to leave the chat.",

@@ -165,7 +165,7 @@ def operands(rng: Random, sign: str) -> tuple[int, int]:
         if sign == "x":
             a, b = rng.randint(0, 10), rng.randint(0, 10)
         else:
-            top = rng.choice((10, 20, 20, 20, 20, 99))
+            top = rng.choice((10, 20, 20, 20, 99))
             a, b = rng.randint(0, top), rng.randint(0, top if top < 99 or rng.random() < 0.5 else 20)
             if sign == "-" and a < b:
                 a, b = b, a
@@ -236,8 +236,8 @@ def in_words(talk: Talk) -> None:
 
 
 INTENTS = (
-    Intent(22, calculate, ADD + SUBTRACT + MULTIPLY + FOLLOW),
-    Intent(1.6, compare, BIGGER + SMALLER),
+    Intent(36, calculate, ADD + SUBTRACT + MULTIPLY + FOLLOW),
+    Intent(4, compare, BIGGER + SMALLER),
     Intent(0.8, parity, PARITY),
     Intent(1.2, count, COUNT + COUNT_DOWN),
     Intent(1.2, neighbour, NEXT_NUMBER + BEFORE_NUMBER),

@@ -1,6 +1,5 @@
 """Turns that tell something and turns that ask for it later, with others between."""
 
-from .grammar import phrase
 from .talk import Intent, Talk
 from .words import COLOURS, EDIBLES, HOBBIES, JOBS, LETTERS, PETS, TOWNS, a, name
 
@@ -25,6 +24,18 @@ TELL_NAME = (
     "[nice to meet you|hello|good day|hi|pleased to meet you|good evening][,|.|!] [I am|my name is|I'm|call me|it "
     "is] {x}[| here]",
     "[as for me, I am|as for my name, it is|about me: I am|my name? It is|who am I? I am|name:|me:] {x}",
+    "[allow me to|may I|I would like to|I want to|time to|I should] [introduce myself|present myself|say who I am|"
+    "tell you who I am]"
+    "[:|.|,] [I am|my name is|it is|the name is|] {x}",
+    "[my friends know me as|you will know me as|on paper I am|at home I am|at school I am|at work they call me|most "
+    "people say|"
+    "just say|feel free to say|you can say|let us say I am] {x}",
+    "[I was born as|I was baptised|my given name is|my birth name is|my nickname is|I sign as|I am the one called] {x}",
+    "[the person|the one|the human|the user] [in front of you|you talk to|at the keyboard|writing this|here] is "
+    "[called |named |]{x}",
+    "[from now on|today|for you|in this chat|tonight] [I am|my name is|call me|you call me] {x}",
+    "{x}[, that is me|, that's my name|, at your service| is how I am called| is what they call me| is who I am|, "
+    "nice to meet you]",
     "[I think|you should know|let me say|I want you to know] that [my name is|I am|I am called] {x}",
     "[we have not met|let us start|first things first|before we start][:|,|.] [I am|my name is|I'm] {x}",
 )
@@ -41,6 +52,12 @@ ASK_NAME = (
     "[how|with what name] [do you call|would you call|do you address] me?",
     "[how|what] [was|is] my name[| again]?",
     "[how|what] am I [named|called]?",
+    "[so|and|now|then] [who|what] [am I|is my name|was my name|was I]?",
+    "[which|what] [name|first name] [is mine|do I go by|was mine|did I introduce myself with|did I tell you|belongs "
+    "to me|am I using]?",
+    "[can|could|would] you [say|write|repeat|spell out|tell me|give me] my [name|first name][| again| once more]?",
+    "[I forgot|I have forgotten|I don't remember] my [own |]name[.|,|:] [what is it|do you know it|can you help|who "
+    "am I]?",
     "[have you forgotten|you forgot|do you still have|have you kept|did you note] my name?",
     "[who are you talking|who do you talk|who are you speaking] to[| now]?",
 )
@@ -66,6 +83,9 @@ TELL = {
     "called|"
     "she is called|the name is] {x}",
     "[I gave|we gave] my {animal} the name {x}",
+    "[our|the|that] {animal} [of mine |we have |][is called|is named|has the name|listens to the name] {x}",
+    "[I|we] [bought|found|adopted|got|were given] {one}[ and|,| that] [call it|its name is|we named|I named it|is "
+    "called|named] {x}",
     "[I call|we call] my {animal} {x}",
     "my {animal} [has the name|answers to|goes by] {x}",
     "I got {one} [yesterday|last year|for my birthday] and [called|named] [it|him|her] {x}",
@@ -76,6 +96,10 @@ TELL = {
         "{x} is [where I live|my home|my home town]",
         "I [moved to|have a house in|have a flat in|am living in|live now in|grew up in|have my home in|stay in|"
         "reside in] {x}",
+    "[we live|my family lives|we have lived|I spend my life|I have settled|I sleep|you can find me|I feel at home|"
+    "my house stands] in {x}",
+    "[{x} is where I come from|{x} is where my house is|in {x} I feel at home|in {x} is my house|{x} has been my "
+    "home for years]",
     "[my town is|my city is|the place where I live is|the town I live in is|my place is] {x}",
     ),
     "food": (
@@ -167,6 +191,8 @@ ASK = {
     "my {animal}[:|, what is its name|, how is it called| is called what|'s name is]?",
     "[what|which] name [did I give|have I given|belongs to] my {animal}?",
     "how do I call [my {animal}|my pet]?",
+    "[what|how] [is|was] [the|our|that] {animal} [called|named]?",
+    "[and|so|now] what [was|is] the name of [the|our|my] {animal}[| again]?",
     ),
     "town": (
         REMIND + "[where do I live|where I live|where I am from|where am I from|where do I come from|what is my "
@@ -258,20 +284,6 @@ UNKNOWN = {
     "number": "your favourite number", "word": "the word", "friend": "the name of your friend",
     "sister": "the name of your sister", "brother": "the name of your brother",
 }
-REPEAT = (
-    "[repeat|say|repeat after me|write|please repeat|say after me|echo|type|copy][:| this:| these words:] {text}",
-    "[can you|could you] [repeat|say|write]: {text}",
-)
-LAST_QUESTION = (
-    "what did I [just|] [say|ask|write|ask you]?",
-    "[can you repeat|repeat|what was] my [last|previous] [question|message]?",
-    "what was the [last thing|thing] I [said|asked]?",
-)
-AGAIN = (
-    "[can you|could you|please|] [repeat|say] that[| again| once more]?",
-    "[what|what did you say|sorry, what was that|come again|pardon|once more|again][| please]?",
-    "[repeat|say again|tell me again] what you [just |]said",
-)
 
 
 def tell_name(talk: Talk) -> None:
@@ -324,31 +336,6 @@ def ask(talk: Talk) -> None:
         talk.turn(ASK[thing], f"You have not told me {UNKNOWN[thing]} yet.", animal=animal)
 
 
-def repeat(talk: Talk) -> None:
-    words = [talk.rng.choice((*COLOURS, *PETS, *EDIBLES, *TOWNS, *JOBS, name(talk.rng), str(talk.rng.randint(0, 99))))
-             for _ in range(talk.rng.randint(1, 6))]
-    text = " ".join(words)
-    # Not dressed: what is to be repeated must keep its letters.
-    asked = phrase(talk.rng, REPEAT).format(text=text)
-    talk.say(asked[:1].upper() + asked[1:] if talk.rng.random() < 0.6 else asked, text)
-
-
-def last_question(talk: Talk) -> None:
-    if len(talk.messages) < 2:
-        return
-    said = talk.messages[-2]["content"]
-    if "{" not in said and len(said) < 80:
-        talk.turn(LAST_QUESTION, f'You said: "{said}"')
-
-
-def again(talk: Talk) -> None:
-    if len(talk.messages) < 2:
-        return
-    said = talk.messages[-1]["content"]
-    if "{" not in said and "[" not in said and len(said) < 120:
-        talk.turn(AGAIN, said)
-
-
 def several(talk: Talk) -> None:
     """Two or three things told, then asked for in any order."""
     things = talk.rng.sample(sorted(TELL), talk.rng.randint(1, 3))
@@ -364,12 +351,9 @@ def several(talk: Talk) -> None:
 
 
 INTENTS = (
-    Intent(6, tell_name, TELL_NAME),
-    Intent(4, ask_name, ASK_NAME),
+    Intent(9, tell_name, TELL_NAME),
+    Intent(6, ask_name, ASK_NAME),
     Intent(4, tell, tuple(p for patterns in TELL.values() for p in patterns)),
     Intent(3, ask, tuple(p for patterns in ASK.values() for p in patterns)),
-    Intent(7, several, ()),
-    Intent(3, repeat, REPEAT),
-    Intent(0.5, last_question, LAST_QUESTION),
-    Intent(0.6, again, AGAIN),
+    Intent(12, several, ()),
 )

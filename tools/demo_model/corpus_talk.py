@@ -105,6 +105,12 @@ WHO = (
     "[what|how] [should|can|do|may] I call you?",
     "[are you|you are] [an AI|a language model|a chatbot|ChatGPT|a real model|a big model|a large language model]?",
     "how [big|large|small|clever|smart] are you?",
+    "[who|what] is [this|that|it|there|on the other side|answering me|writing to me|behind this chat|behind this "
+    "screen]?",
+    "[with whom|to whom|with what] [do I talk|am I talking|do I have the pleasure|do I speak|am I speaking]?",
+    "[who|what] [do I have|is it|is there|might it be|could it be] [here|that answers me|in front of me|that talks "
+    "to me]?",
+    "[do|did] I [talk|speak|write] to [a human|a person|a program|a machine|a model|somebody]?",
 )
 I_AM = "I am accel's demonstration model, a very small language model with a few million parameters."
 

@@ -23,7 +23,7 @@ class Talk:
     messages: list[dict[str, str]] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
     assistant: str | None = None
-    slips: float = 0.3
+    slips: float = 0.5
 
     def turn(self, patterns: Sequence[str], answer: str, dressed: bool = True, **slots: object) -> None:
         """One question, phrased by one of the patterns, and its answer (a pattern too, with the same slots)."""

@@ -21,6 +21,7 @@ TEMPLATE = (
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
 )
 PROMPT_WEIGHT = 0.1
+RESULT_WEIGHT = 2.5
 
 
 def train(conversations: int = 30_000) -> Tokenizer:
@@ -63,6 +64,7 @@ def load(folder: Path) -> Tokenizer:
 
 def encode(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> tuple[list[int], list[float]]:
     """Token ids of a conversation and the weight in the loss of predicting each: 1 in answers, little elsewhere."""
+    equals = tokenizer.token_to_id("Ġ=")
     ids: list[int] = []
     weights: list[float] = []
     for message in messages:
@@ -71,5 +73,10 @@ def encode(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> tuple[list[i
         tail = tokenizer.encode("\n").ids
         ids += head + body + tail
         answer = message["role"] == "assistant"
-        weights += [0.02] * len(head) + [1.0 if answer else PROMPT_WEIGHT] * len(body) + [0.02] * len(tail)
+        shares = [1.0 if answer else PROMPT_WEIGHT] * len(body)
+        if answer and equals in body:
+            # What comes after the equals sign is all that is hard about a sum.
+            at = body.index(equals) + 1
+            shares[at:] = [RESULT_WEIGHT] * len(shares[at:])
+        weights += [0.02] * len(head) + shares + [0.02] * len(tail)
     return ids, weights

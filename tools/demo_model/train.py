@@ -78,7 +78,7 @@ def loss_of(
     tokens, targets, weights, mask = data
     flat = weights.flatten()
     # All of the answers, a quarter of what users say: that costs less than it teaches.
-    wanted = ((flat == 1) | (torch.rand_like(flat) < 0.25)).nonzero().squeeze(1)
+    wanted = ((flat >= 1) | (torch.rand_like(flat) < 0.25)).nonzero().squeeze(1)
     logits, uneven = model(tokens, mask, wanted)
     if teacher is None:
         each = F.cross_entropy(logits.float(), targets.flatten()[wanted], reduction="none")
@@ -87,7 +87,7 @@ def loss_of(
             aim = teacher(tokens, mask, wanted)[0].float().log_softmax(-1)
         each = F.kl_div(logits.float().log_softmax(-1), aim, log_target=True, reduction="none").sum(-1)
     flat = flat[wanted]
-    answers = (each.detach() * (flat == 1)).sum() / (flat == 1).sum()
+    answers = (each.detach() * (flat >= 1)).sum() / (flat >= 1).sum()
     return (each * flat).sum() / flat.sum(), answers, uneven
 
 

@@ -162,7 +162,7 @@ def name(rng: Random) -> str:
             made = rng.choice(COMMON_NAMES)
         else:
             made = rng.choice(HEADS) + rng.choice(MIDDLES) + rng.choice(MIDDLES[3:] + ("",) * 20) + rng.choice(TAILS)
-            if rng.random() < 0.15:
+            if rng.random() < 0.3:
                 made = made[0] + "".join(rng.choice(LETTERS) for _ in range(rng.randint(2, 7)))
         if made not in HELD_OUT_NAMES and len(made) > 2:
             return made
