@@ -7,25 +7,20 @@ larger of 5% and 16 MiB; a speed when it is off by no more than 25%.
 """
 
 import argparse
-import io
 import itertools
 import json
 import subprocess
 import sys
-import threading
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from memory_child import DECODED, DEPTH, ROWS, Measured
 from pairs import environment
 
 from accel.devices.paths import cache_dir
-from accel.devices.resident import resident
 from accel.runtime.calibrate import known_costs, time_kernels
 from accel.runtime.costs import USUAL_DEPTH, attention_seconds, decode_seconds
-from accel.runtime.engines import open_engine
-from accel.runtime.engines.base import Batch
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.footprint import Placement, footprint
 from accel.runtime.model import ModelSpec
@@ -33,93 +28,9 @@ from accel.runtime.plan import OUTPUTS, Goal
 from accel.runtime.planning import this_machine
 from accel.units import Bytes, from_json, to_json
 
-ROWS = 512  # of one forward
-DECODED, RUNS = 48, 3
-DEPTH = 128  # positions before the decoded ones
+CHILD = Path(__file__).with_name("memory_child.py")
 TOLERANCE = 0.05, Bytes.from_mib(16)
 SPEED_TOLERANCE = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    anonymous: Bytes  # at the peak
-    mapped: Bytes
-    decode: float  # tokens per second
-
-
-class Peak:
-    """Samples this process's memory while it is entered, and keeps the most of each kind."""
-
-    def __init__(self) -> None:
-        self.anonymous, self.mapped = Bytes(0), Bytes(0)
-
-    def __enter__(self) -> "Peak":
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._look()
-
-    def _sample(self) -> None:
-        while not self._over.wait(0.003):
-            self._look()
-
-    def _look(self) -> None:
-        anonymous, mapped = resident()
-        self.anonymous, self.mapped = max(self.anonymous, anonymous), max(self.mapped, mapped)
-
-
-def measure(options: EngineOptions, speed: bool) -> Measured:
-    """In this process, which must be fresh: opens the model, fills its context, and forwards one more full batch."""
-    import accel.runtime.worker  # noqa: F401 - what a worker has in memory counts
-
-    peak = Peak()
-    with peak:
-        engine: Any = open_engine("llamacpp", options)
-        engine.forward(Batch.chain(0, tokens(engine, ROWS), wants="none"))
-        engine.commit(0, range(ROWS))
-    last = options.sequences - 1
-    if last > 0:
-        # A sequence saved once and loaded into the others fills the cache in no time; that is not what is measured.
-        state = io.BytesIO()
-        engine.save(0, state)
-        for seq in range(1, last):
-            state.seek(0)
-            engine.load(seq, state)
-        del state
-    else:
-        engine.truncate(0, 0)
-    with peak:
-        batch = Batch.chain(last, tokens(engine, ROWS), wants="none")
-        batch.wants[-options.outputs :] = 1
-        engine.forward(batch).row(ROWS - 1)
-        engine.truncate(last, 0)
-    for seq in range(last + 1):
-        engine.truncate(seq, 0)
-    return Measured(peak.anonymous, peak.mapped, decode_rate(engine) if speed else 0.0)
-
-
-def tokens(engine: Any, count: int) -> list[int]:
-    return [7919 * i % engine.vocabulary.size for i in range(1, count + 1)]
-
-
-def decode_rate(engine: Any) -> float:
-    """Tokens per second of one sequence: the best of a few runs, since others only ever slow one down."""
-    rates = []
-    for _ in range(RUNS):
-        engine.forward(Batch.chain(0, tokens(engine, DEPTH)))
-        engine.commit(0, range(DEPTH))
-        token, start = 1, time.perf_counter()
-        for _ in range(DECODED):
-            token = int(engine.forward(Batch.chain(0, [token])).row(0).argmax())
-            engine.commit(0, [0])
-        rates.append(DECODED / (time.perf_counter() - start))
-        engine.truncate(0, 0)
-    return max(rates)
 
 
 def compare(path: Path, context: int, kv_type: str, repack: bool, threads: int, speed: bool) -> dict[str, Any] | None:
@@ -137,7 +48,7 @@ def compare(path: Path, context: int, kv_type: str, repack: bool, threads: int, 
         str(path), context, sequences, batch=ROWS, ubatch=ROWS, outputs=placement.outputs, kv_type=kv_type,
         threads=threads, threads_prefill=threads, repack=repack,
     )  # fmt: skip
-    command = [sys.executable, __file__, "--child", *([] if speed else ["--memory-only"])]
+    command = [sys.executable, str(CHILD), *([] if speed else ["--memory-only"])]
     done = subprocess.run(command, input=to_json(options), capture_output=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr.decode()[-2000:])
@@ -193,12 +104,7 @@ def main() -> int:
     parser.add_argument("--repack", default="yes,no")
     parser.add_argument("--threads", type=int, default=this_machine().processor.cores)
     parser.add_argument("--memory-only", action="store_true", help="measure no speed")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.child:
-        options = from_json(sys.stdin.buffer.read(), EngineOptions)
-        sys.stdout.buffer.write(to_json(measure(options, not given.memory_only)))
-        return 0
     print(json.dumps(environment()))
     choices = (given.models, map(int, given.contexts.split(",")), given.kv.split(","), given.repack.split(","))
     results = []
