@@ -13,8 +13,8 @@ Saying: TypeAlias = Event | Callable[[], list[Event]]  # a message, or what make
 class Outbox:
     """`put` from one thread, `take` from another.
 
-    A token is said at once when the sender sleeps; those that follow faster than the sender's beat travel together, so
-    that what one token costs does not grow with the number of messages a link can carry.
+    A token is said at once where none was said for a beat; those that follow faster travel together, so that what one
+    token costs does not grow with the number of messages a link can carry.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -28,13 +28,16 @@ class Outbox:
             self._wake()
 
     def take(self) -> list[Event]:
-        """All that is there. Where it is empty, the next `put` wakes the sender; otherwise the sender is expected to
-        look again soon."""
-        self._beating = bool(self._sayings)
-        if not self._sayings:  # looked at after the beat was set: what came before now is seen, what comes wakes
+        """All that is there. Where texts are among it the sender is expected to look again soon; otherwise the next
+        `put` wakes it, so that the first word of an answer is said at once."""
+        if not self._sayings:
+            self._beating = False
+        if not self._sayings:  # looked at after the beat was ended: what came before now is seen, what comes wakes
             return []
         sayings = [self._sayings.popleft() for _ in range(len(self._sayings))]
-        return merged(chain.from_iterable(saying() if callable(saying) else (saying,) for saying in sayings))
+        news = merged(chain.from_iterable(saying() if callable(saying) else (saying,) for saying in sayings))
+        self._beating = any(isinstance(message, Text) for message in news)
+        return news
 
 
 def merged(messages: Iterable[Event]) -> list[Event]:

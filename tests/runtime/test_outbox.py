@@ -3,6 +3,7 @@
 import threading
 from itertools import groupby, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,16 @@ def test_the_first_word_wakes_the_sender_and_those_after_it_do_not():
     assert outbox.take() == [Text(1, "bc", False, 3)]
     assert outbox.take() == []
     outbox.put(Text(1, "d", False, 4))
+    assert len(woken) == 2
+
+
+@pytest.mark.parametrize("before", [Prefilled(1, 1, 2), lambda: []], ids=["no text", "nothing"])
+def test_the_first_word_wakes_the_sender_that_has_just_sent_something_else(before):
+    woken: list[None] = []
+    outbox = Outbox(lambda: woken.append(None))
+    outbox.put(before)
+    outbox.take()
+    outbox.put(Text(1, "a", False, 1))
     assert len(woken) == 2
 
 
