@@ -10,7 +10,8 @@ PROMPT ?=
 export PROMPT MODEL
 
 BIN := .venv/bin
-SAID := grep --line-buffered -E 'still running|Building wheel|Downloading .*(torch|llama)|ERROR|error:|Successfully installed' | sed -u 's/^ */  /' >&2
+# pip's own words are kept beside the environment; a line of them is shown where something takes long or fails.
+WATCHED := 2>&1 | tee .venv/pip.log | sed -un 's/^ *\(Downloading llama.*\|Building wheel for .*\|ERROR.*\|error: .*\)/  \1/p' >&2
 
 .PHONY: help chat test lint clean
 
@@ -29,14 +30,14 @@ help:
 	@echo "accel: making .venv (once)" >&2
 	@$(PYTHON) -m venv .venv
 
-.venv/ready: pyproject.toml constraints.txt runtime/sampling.c | .venv/bin/python
+.venv/ready: pyproject.toml setup.py constraints.txt runtime/sampling.c | .venv/bin/python
 	@echo "accel: installing into .venv; llama.cpp is compiled once, for about 4 minutes, and comes from pip's cache later" >&2
-	@$(BIN)/python -m pip install -e . -c constraints.txt | $(SAID)
+	@$(BIN)/python -m pip install -e . -c constraints.txt $(WATCHED)
 	@touch $@
 
 .venv/ready-to-test: .venv/ready
 	@echo "accel: installing what the tests need" >&2
-	@$(BIN)/python -m pip install -e '.[dev,gpu]' -c constraints.txt | $(SAID)
+	@$(BIN)/python -m pip install -e '.[dev,gpu]' -c constraints.txt $(WATCHED)
 	@mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/accel
 	@touch $@
 

@@ -28,6 +28,7 @@ LEAST_CONTEXT = 4096  # below it a conversation loses its beginning within a few
 MOST_CONTEXT = 2**20
 SMALL_CONTEXTS = (2048, 1024, 512, 256)
 UBATCHES = (512, 128)
+WORTH = 1.25  # how much faster more threads must decode: all wait for the slowest, so on a busy machine they lose more
 OUTPUTS = 32  # rows with logits of one forward: a draft and its checks, or as many sequences
 EXACT_KV = "f16"
 SMALLER_KV = ("q8_0", "q4_0")
@@ -213,10 +214,11 @@ class _Search:
         return -decode, -prefill, placement.context
 
     def threads(self, placement: Placement) -> int:
-        """As many as decode fastest; the fewer on a tie."""
-        counts = {1, self.threads_prefill} | {times.threads for times in self.costs.rows}
+        """The fewest that decode nearly as fast as any number would."""
+        counts = sorted({1, self.threads_prefill} | {times.threads for times in self.costs.rows})
         seconds = partial(decode_seconds, self.machine, self.model, placement, self.costs)
-        return self.goal.threads or min(sorted(counts), key=seconds)
+        enough = WORTH * min(map(seconds, counts))
+        return self.goal.threads or next(count for count in counts if seconds(count) <= enough)
 
     @property
     def threads_prefill(self) -> int:
@@ -299,7 +301,7 @@ def _choices(search: _Search, placement: Placement, threads: int, rests_on: str)
         "context": Choice(placement.context, _why_context(search, placement)),
         "sequences": Choice(goal.sequences, "as asked"),
         "kv_type": Choice(placement.kv_type, _why_kv_type(search, placement)),
-        "threads": Choice(threads, "as asked" if goal.threads else f"decodes fastest by {rests_on}"),
+        "threads": Choice(threads, "as asked" if goal.threads else f"{_why_threads(search, threads)} by {rests_on}"),
         "threads_prefill": Choice(
             search.threads_prefill, "as asked" if goal.threads else "a long prompt keeps every core busy"
         ),
@@ -313,6 +315,12 @@ def _choices(search: _Search, placement: Placement, threads: int, rests_on: str)
         "gpu_layers": Choice(placement.gpu_layers, _why_gpu_layers(search, placement)),
         "experts_in_memory": Choice(placement.experts_in_memory, _why_experts(search, placement)),
     }
+
+
+def _why_threads(search: _Search, threads: int) -> str:
+    if threads == search.threads_prefill:
+        return "fewer decode slower"
+    return f"more would gain less than {WORTH - 1:.0%}, and lose more when other programs run,"
 
 
 def _why_context(search: _Search, placement: Placement) -> str:
