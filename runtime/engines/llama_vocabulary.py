@@ -1,7 +1,6 @@
 """Text to tokens and back by llama.cpp's tokenizers."""
 
 import ctypes
-from functools import cached_property
 
 from . import llama_api as api
 
@@ -14,6 +13,7 @@ class LlamaVocabulary:
         self.size: int = api.vocab_size(self._vocab)
         self._bos: int | None = api.vocab_bos(self._vocab) if api.vocab_adds_bos(self._vocab) else None
         self._pieces: dict[int, bytes] = {}
+        self._ends: frozenset[int] | None = None
 
     def encode(self, text: str, special: bool = True, start: bool = False) -> list[int]:
         data = text.encode(errors="replace")
@@ -31,9 +31,11 @@ class LlamaVocabulary:
             piece = self._pieces[token] = self._ask(token)
         return piece
 
-    @cached_property
+    @property
     def ends(self) -> frozenset[int]:
-        return frozenset(token for token in range(self.size) if api.vocab_is_end(self._vocab, token))
+        if self._ends is None:
+            self._ends = frozenset(token for token in range(self.size) if api.vocab_is_end(self._vocab, token))
+        return self._ends
 
     def text(self, token: int) -> str:
         return self._ask(token, special=True).decode(errors="replace")

@@ -28,8 +28,8 @@ def write(path, keys=(), tensors=(), tokens=None, leave=(), architecture="x", te
     writer = gguf.GGUFWriter(path, architecture)
     for key, value in {**KEYS, **dict(keys)}.items():
         if key not in leave:
-            add = writer.add_array if isinstance(value, list) else writer.add_uint32
-            add(f"{architecture}.{key}", value)
+            name = f"{architecture}.{key}"
+            writer.add_array(name, value) if isinstance(value, list) else writer.add_uint32(name, value)
     for key, value in dict(text).items():
         add = {str: writer.add_string, bool: writer.add_bool, int: writer.add_uint32}[type(value)]
         add(key, value)
@@ -194,7 +194,7 @@ def add_arrays(path, tokens, control):
     for field in reader.fields.values():
         if not field.name.startswith("GGUF.") and field.name not in ("general.architecture", "tokenizer.ggml.tokens"):
             value = field.contents()
-            (writer.add_string if isinstance(value, str) else writer.add_uint32)(field.name, value)
+            writer.add_string(field.name, value) if isinstance(value, str) else writer.add_uint32(field.name, value)
     writer.add_float32("llama.attention.layer_norm_rms_epsilon", 1e-5)
     writer.add_array("tokenizer.ggml.tokens", tokens)
     writer.add_array("tokenizer.ggml.token_type", [1] * (len(tokens) - control) + [3] * control)

@@ -76,7 +76,7 @@ def theirs(rows: list[np.ndarray], law: Law) -> Callable[[int], None]:
         _ = filled  # the sources point into it
         ctypes.memmove(target, sources[i % len(sources)], length)
         array.size, array.selected, array.sorted = size, -1, False
-        c.llama_sampler_apply(chain, reference)
+        c.llama_sampler_apply(chain, reference)  # pyright: ignore[reportArgumentType]
         c.llama_sampler_accept(chain, work["id"].item(array.selected))
 
     return one

@@ -1,5 +1,8 @@
 """A model as a Hugging Face checkpoint folder."""
 
+# torch is installed for training alone.
+# pyright: reportMissingImports=false
+
 import json
 import shutil
 from collections.abc import Mapping
@@ -28,16 +31,34 @@ def config(s: Shape) -> dict:
     common = {
         "architectures": ["Qwen3MoeForCausalLM" if s.experts else "Qwen3ForCausalLM"],
         "model_type": "qwen3_moe" if s.experts else "qwen3",
-        "vocab_size": s.vocabulary, "hidden_size": s.hidden, "intermediate_size": s.ffn, "num_hidden_layers": s.layers,
-        "num_attention_heads": s.heads, "num_key_value_heads": s.kv_heads, "head_dim": s.head, "hidden_act": "silu",
-        "max_position_embeddings": s.context, "rms_norm_eps": 1e-6, "rope_theta": s.theta, "tie_word_embeddings": True,
-        "attention_bias": False, "torch_dtype": "float32", "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0,
+        "vocab_size": s.vocabulary,
+        "hidden_size": s.hidden,
+        "intermediate_size": s.ffn,
+        "num_hidden_layers": s.layers,
+        "num_attention_heads": s.heads,
+        "num_key_value_heads": s.kv_heads,
+        "head_dim": s.head,
+        "hidden_act": "silu",
+        "max_position_embeddings": s.context,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": s.theta,
+        "tie_word_embeddings": True,
+        "attention_bias": False,
+        "torch_dtype": "float32",
+        "bos_token_id": None,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
         "use_sliding_window": False,
     }
     if s.experts:
         common |= {
-            "num_experts": s.experts, "num_experts_per_tok": s.used, "moe_intermediate_size": s.ffn,
-            "norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": [], "router_aux_loss_coef": 0.01,
+            "num_experts": s.experts,
+            "num_experts_per_tok": s.used,
+            "moe_intermediate_size": s.ffn,
+            "norm_topk_prob": True,
+            "decoder_sparse_step": 1,
+            "mlp_only_layers": [],
+            "router_aux_loss_coef": 0.01,
         }
     return common
 
@@ -51,8 +72,10 @@ def tensors(model: Model) -> Mapping[str, Tensor]:
         named |= {
             at + "input_layernorm.weight": layer.norm1.weight,
             at + "post_attention_layernorm.weight": layer.norm2.weight,
-            at + "self_attn.q_proj.weight": attention.q, at + "self_attn.k_proj.weight": attention.k,
-            at + "self_attn.v_proj.weight": attention.v, at + "self_attn.o_proj.weight": attention.o,
+            at + "self_attn.q_proj.weight": attention.q,
+            at + "self_attn.k_proj.weight": attention.k,
+            at + "self_attn.v_proj.weight": attention.v,
+            at + "self_attn.o_proj.weight": attention.o,
             at + "self_attn.q_norm.weight": attention.q_norm.weight,
             at + "self_attn.k_norm.weight": attention.k_norm.weight,
         }

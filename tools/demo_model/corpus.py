@@ -22,8 +22,14 @@ def conversation(rng: Random) -> list[dict[str, str]]:
         text = rng.choice(corpus_talk.SYSTEM)
         if rng.random() < 0.3:
             talk.assistant = name(rng)
-            text = rng.choice(("You are {x}.", "Your name is {x}.", "You are {x}, a helpful assistant.",
-                               "You are an assistant called {x}.")).format(x=talk.assistant)
+            text = rng.choice(
+                (
+                    "You are {x}.",
+                    "Your name is {x}.",
+                    "You are {x}, a helpful assistant.",
+                    "You are an assistant called {x}.",
+                )
+            ).format(x=talk.assistant)
         talk.messages.append({"role": "system", "content": text})
     for _ in range(rng.choice((1, 2, 2, 3, 3, 4, 5, 6))):
         rng.choices(INTENTS, WEIGHTS)[0].play(talk)

@@ -83,7 +83,7 @@ HOW: dict[tuple[str, ...], str] = {
         "why [should|would|do] I use accel?",
         "accel",
     ): "accel runs the language model you have on the machine you have: it plans the memory before it loads a model, "
-       "and keeps to the plan.",
+    "and keeps to the plan.",
     (
         HOW_TO + "[see|check|show|inspect|look at|find out about|know] "
         "[my machine|my hardware|what hardware I have|my computer|which processors I have|my memory and disks]?",
@@ -167,7 +167,7 @@ HOW: dict[tuple[str, ...], str] = {
         "/help",
     ): "accel chat, accel plan, accel doctor, accel models and accel bench; in the "
     "chat /plan, /stats, /system, /retry, "
-       "/save, /open and /quit.",
+    "/save, /open and /quit.",
     (
         "[is|does] [accel|it|this] [free|cost money|open source|cost anything]?",
         "[what|which] licence [does|has] accel [have|use|]?",

@@ -21,8 +21,10 @@ AGAIN = (
 
 
 def repeat(talk: Talk) -> None:
-    words = [talk.rng.choice((*COLOURS, *PETS, *EDIBLES, *TOWNS, *JOBS, name(talk.rng), str(talk.rng.randint(0, 99))))
-             for _ in range(talk.rng.randint(1, 6))]
+    words = [
+        talk.rng.choice((*COLOURS, *PETS, *EDIBLES, *TOWNS, *JOBS, name(talk.rng), str(talk.rng.randint(0, 99))))
+        for _ in range(talk.rng.randint(1, 6))
+    ]
     text = " ".join(words)
     # Not dressed: what is to be repeated must keep its letters.
     asked = phrase(talk.rng, REPEAT).format(text=text)

@@ -68,9 +68,9 @@ TELL = {
         "more than any other colour]",
         "{x} is [my favourite colour|my favorite color|the colour I like best|the color I love]",
         "of all colours I like {x} [best|most]",
-    "[nothing is as beautiful as|there is no colour like|I paint everything in|I always choose|the best colour is|"
-    "my colour is] {x}",
-    "[the|a] colour [I adore|I enjoy|that I like|which I love|I would choose|for me] is {x}",
+        "[nothing is as beautiful as|there is no colour like|I paint everything in|I always choose|the best colour is|"
+        "my colour is] {x}",
+        "[the|a] colour [I adore|I enjoy|that I like|which I love|I would choose|for me] is {x}",
     ),
     "pet": (
         OPEN + "I have [|got ][|a pet, ]{one} [called|named|whose name is|with the name] {x}",
@@ -79,16 +79,16 @@ TELL = {
         "the name of my {animal} is {x}",
         "I [own|keep|live with|take care of] {one} [called|named] {x}",
         "{x} is my {animal}",
-    "[there is|we keep|my family has] {one} [at home|in my house|in our home][,|.] [it is called|its name is|he is "
-    "called|"
-    "she is called|the name is] {x}",
-    "[I gave|we gave] my {animal} the name {x}",
-    "[our|the|that] {animal} [of mine |we have |][is called|is named|has the name|listens to the name] {x}",
-    "[I|we] [bought|found|adopted|got|were given] {one}[ and|,| that] [call it|its name is|we named|I named it|is "
-    "called|named] {x}",
-    "[I call|we call] my {animal} {x}",
-    "my {animal} [has the name|answers to|goes by] {x}",
-    "I got {one} [yesterday|last year|for my birthday] and [called|named] [it|him|her] {x}",
+        "[there is|we keep|my family has] {one} [at home|in my house|in our home][,|.] [it is called|its name is|he is "
+        "called|"
+        "she is called|the name is] {x}",
+        "[I gave|we gave] my {animal} the name {x}",
+        "[our|the|that] {animal} [of mine |we have |][is called|is named|has the name|listens to the name] {x}",
+        "[I|we] [bought|found|adopted|got|were given] {one}[ and|,| that] [call it|its name is|we named|I named it|is "
+        "called|named] {x}",
+        "[I call|we call] my {animal} {x}",
+        "my {animal} [has the name|answers to|goes by] {x}",
+        "I got {one} [yesterday|last year|for my birthday] and [called|named] [it|him|her] {x}",
     ),
     "town": (
         OPEN + "[I live in|I am from|I'm from|I come from|my home is in|my home town is|I was born in|home for me "
@@ -96,55 +96,55 @@ TELL = {
         "{x} is [where I live|my home|my home town]",
         "I [moved to|have a house in|have a flat in|am living in|live now in|grew up in|have my home in|stay in|"
         "reside in] {x}",
-    "[we live|my family lives|we have lived|I spend my life|I have settled|I sleep|you can find me|I feel at home|"
-    "my house stands] in {x}",
-    "[{x} is where I come from|{x} is where my house is|in {x} I feel at home|in {x} is my house|{x} has been my "
-    "home for years]",
-    "[my town is|my city is|the place where I live is|the town I live in is|my place is] {x}",
+        "[we live|my family lives|we have lived|I spend my life|I have settled|I sleep|you can find me|I feel at home|"
+        "my house stands] in {x}",
+        "[{x} is where I come from|{x} is where my house is|in {x} I feel at home|in {x} is my house|{x} has been my "
+        "home for years]",
+        "[my town is|my city is|the place where I live is|the town I live in is|my place is] {x}",
     ),
     "food": (
         OPEN + "my [favourite|favorite] [food|dish|meal] is {x}",
         OPEN + "I [like|love] to eat {x}",
         "{x} is [my favourite food|the food I like best|what I like to eat]",
         "I could eat {x} every day",
-    "[the best food|the best dish|my best meal|the food I love|the dish I like most] is {x}",
-    "[nothing tastes better than|I always eat|I am fond of|I really like|I enjoy|I adore|give me] {x}[| to eat| for "
-    "dinner]",
+        "[the best food|the best dish|my best meal|the food I love|the dish I like most] is {x}",
+        "[nothing tastes better than|I always eat|I am fond of|I really like|I enjoy|I adore|give me] {x}[| to eat| for "
+        "dinner]",
     ),
     "job": (
         OPEN + "[I am|I'm|I work as] {one}",
         "my [job|work|profession] is [being|that of] {one}",
         "I earn my [living|money] as {one}",
-    "[my job: I am|at work I am|I am employed as|I have a job as|for a living I work as|for many years I was|I "
-    "became] {one}",
+        "[my job: I am|at work I am|I am employed as|I have a job as|for a living I work as|for many years I was|I "
+        "became] {one}",
     ),
     "hobby": (
         OPEN + "my [hobby|favourite hobby|pastime] is {x}",
         OPEN + "I [like|love|enjoy] {x} [in my free time|at the weekend|after work]",
         "[in my free time|at the weekend] I [like|love|enjoy] {x}",
         "{x} is my hobby",
-    "[what I like to do is|the thing I do for fun is|I spend my evenings with|I am very fond of|my great love is] {x}",
+        "[what I like to do is|the thing I do for fun is|I spend my evenings with|I am very fond of|my great love is] {x}",
     ),
     "age": (
         OPEN + "I am {x} years old",
         OPEN + "I'm {x}[| years old| years of age]",
         "my age is {x}",
         "I [turned|just turned|have turned] {x} [today|last week|this year]",
-    "[I was born {x} years ago|{x} years is my age|I have lived {x} years|I will soon be older than {x}, but now I "
-    "am {x}]",
+        "[I was born {x} years ago|{x} years is my age|I have lived {x} years|I will soon be older than {x}, but now I "
+        "am {x}]",
     ),
     "number": (
         OPEN + "my [lucky|favourite|favorite] number is {x}",
         "{x} is my [lucky|favourite|favorite] number",
         "the number I like best is {x}",
-    "[my number is|the best number is|I always pick the number|remember the number|keep the number] {x}",
+        "[my number is|the best number is|I always pick the number|remember the number|keep the number] {x}",
     ),
     "word": (
         OPEN + "[the|my] [secret word|password|code word|secret] is {x}",
         "[remember|keep in mind|please remember|do not forget|note] [the word|this word:|the secret word|the code "
         "word] {x}",
         "{x} is the [secret word|code word|password]",
-    "[here is|I tell you|I give you|let us use] [a secret word|a code word|a password|the secret]: {x}",
+        "[here is|I tell you|I give you|let us use] [a secret word|a code word|a password|the secret]: {x}",
     ),
     "friend": (
         OPEN + "my [best friend|friend] is [called|named] {x}",
@@ -178,8 +178,8 @@ ASK = {
         REMIND + "[which|what] [colour|color] [I like|I love|do I like|do I love|do I prefer] [|best|most]?",
         "[what|which] [colour|color] did I [say|tell you] [I like|is my favourite]?",
         "do you [remember|know|recall] my [favourite|favorite] [colour|color]?",
-    "my [favourite |favorite |best |]colour[:| is| is what|, which is it|, do you know it]?",
-    "[what|which] [colour|color] [do I adore|is mine|did I name|would I choose|do I find best|is it that I love]?",
+        "my [favourite |favorite |best |]colour[:| is| is what|, which is it|, do you know it]?",
+        "[what|which] [colour|color] [do I adore|is mine|did I name|would I choose|do I find best|is it that I love]?",
     ),
     "pet": (
         REMIND + "[what is|what's] [my {animal}'s name|the name of my {animal}|my {animal} called]?",
@@ -188,11 +188,11 @@ ASK = {
         "do you [remember|know|recall] [the name of my {animal}|my {animal}'s name|what my {animal} is called|my pet]?",
         "[who is|what is the name of] my {animal}?",
         "what did I say my {animal} is called?",
-    "my {animal}[:|, what is its name|, how is it called| is called what|'s name is]?",
-    "[what|which] name [did I give|have I given|belongs to] my {animal}?",
-    "how do I call [my {animal}|my pet]?",
-    "[what|how] [is|was] [the|our|that] {animal} [called|named]?",
-    "[and|so|now] what [was|is] the name of [the|our|my] {animal}[| again]?",
+        "my {animal}[:|, what is its name|, how is it called| is called what|'s name is]?",
+        "[what|which] name [did I give|have I given|belongs to] my {animal}?",
+        "how do I call [my {animal}|my pet]?",
+        "[what|how] [is|was] [the|our|that] {animal} [called|named]?",
+        "[and|so|now] what [was|is] the name of [the|our|my] {animal}[| again]?",
     ),
     "town": (
         REMIND + "[where do I live|where I live|where I am from|where am I from|where do I come from|what is my "
@@ -200,35 +200,35 @@ ASK = {
         "which town do I live in|in which city do I live]?",
         "do you [remember|know|recall] [where I live|my home town|where I am from|where I come from]?",
         "where did I say I [live|come from|am from]?",
-    "[what|which] [town|city|place] [is my home|am I from|do I come from|do I live in|did I name]?",
-    "[where is my home|where is my house|where do I have my home|I live where|my home is where]?",
+        "[what|which] [town|city|place] [is my home|am I from|do I come from|do I live in|did I name]?",
+        "[where is my home|where is my house|where do I have my home|I live where|my home is where]?",
     ),
     "food": (
         REMIND + "[what is|what's] my [favourite|favorite] [food|dish|meal]?",
         REMIND + "what [do I like|I like|do I love] to eat?",
         "do you [remember|know|recall] [my favourite food|what I like to eat]?",
-    "[what|which] [food|dish|meal] [do I like|do I love|is my favourite|do I prefer|makes me happy][| best| most]?",
-    "my favourite [food|dish|meal] is [what|which]?",
+        "[what|which] [food|dish|meal] [do I like|do I love|is my favourite|do I prefer|makes me happy][| best| most]?",
+        "my favourite [food|dish|meal] is [what|which]?",
     ),
     "job": (
         REMIND + "[what is|what's] my [job|work|profession]?",
         REMIND + "what [do I do|do I work as|I do] [|for a living|for work]?",
         "do you [remember|know|recall] [my job|what I do for a living|what I work as]?",
-    "[what|which] [job|profession] [do I have|is mine|did I name]?",
-    "[as what do I work|how do I earn my money|how do I earn my living|my job is what]?",
+        "[what|which] [job|profession] [do I have|is mine|did I name]?",
+        "[as what do I work|how do I earn my money|how do I earn my living|my job is what]?",
     ),
     "hobby": (
         REMIND + "[what is|what's] my [hobby|favourite hobby|pastime]?",
         REMIND + "what [do I like|do I enjoy|I enjoy] [to do|doing] in my free time?",
         "do you [remember|know|recall] [my hobby|what my hobby is]?",
-    "[what|which] hobby [do I have|is mine|did I name]?",
-    "[what do I do for fun|what do I like doing|my hobby is what]?",
+        "[what|which] hobby [do I have|is mine|did I name]?",
+        "[what do I do for fun|what do I like doing|my hobby is what]?",
     ),
     "age": (
         REMIND + "[how old am I|how old I am|what is my age|what's my age]?",
         "do you [remember|know|recall] [how old I am|my age]?",
         "how old did I say I am?",
-    "[my age|my age is|how many years old am I|what age am I|what age do I have]?",
+        "[my age|my age is|how many years old am I|what age am I|what age do I have]?",
     ),
     "number": (
         REMIND + "[what is|what's|which is] my [lucky|favourite|favorite] number?",
@@ -279,10 +279,19 @@ NOTED = {
 }
 RECALL = {thing: said.removeprefix("Noted: ") for thing, said in NOTED.items()}
 UNKNOWN = {
-    "name": "your name", "colour": "your favourite colour", "pet": "that", "town": "where you live",
-    "food": "your favourite food", "job": "your job", "hobby": "your hobby", "age": "how old you are",
-    "number": "your favourite number", "word": "the word", "friend": "the name of your friend",
-    "sister": "the name of your sister", "brother": "the name of your brother",
+    "name": "your name",
+    "colour": "your favourite colour",
+    "pet": "that",
+    "town": "where you live",
+    "food": "your favourite food",
+    "job": "your job",
+    "hobby": "your hobby",
+    "age": "how old you are",
+    "number": "your favourite number",
+    "word": "the word",
+    "friend": "the name of your friend",
+    "sister": "the name of your sister",
+    "brother": "the name of your brother",
 }
 
 
@@ -304,8 +313,13 @@ def _value(talk: Talk, thing: str) -> str:
     if thing in ("pet", "friend", "sister", "brother"):
         return name(rng)
     if thing == "word":
-        return rng.choice((name(rng).lower(), rng.choice(COLOURS + PETS + EDIBLES),
-                           "".join(rng.choice(LETTERS) for _ in range(rng.randint(4, 8)))))
+        return rng.choice(
+            (
+                name(rng).lower(),
+                rng.choice(COLOURS + PETS + EDIBLES),
+                "".join(rng.choice(LETTERS) for _ in range(rng.randint(4, 8))),
+            )
+        )
     if thing in ("age", "number"):
         return str(rng.randint(5, 99))
     plain = {"colour": COLOURS, "town": TOWNS, "food": EDIBLES, "job": JOBS, "hobby": HOBBIES}[thing]

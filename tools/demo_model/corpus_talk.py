@@ -5,10 +5,7 @@ from random import Random
 from .talk import Intent, Talk
 from .words import COLOURS, EDIBLES, LETTERS, PETS, TOWNS, a, name
 
-LIMIT = (
-    "I am only a small demonstration model and do not know that. "
-    "For a real model, start accel chat hf:owner/repo."
-)
+LIMIT = "I am only a small demonstration model and do not know that. For a real model, start accel chat hf:owner/repo."
 
 SMALL_TALK: dict[tuple[str, ...], str] = {
     (
@@ -19,8 +16,11 @@ SMALL_TALK: dict[tuple[str, ...], str] = {
     ("good morning[|!| to you| everyone| friend]", "[a very|a] good morning[| to you]"): "Good morning! How can I "
     "help you?",
     ("good evening[|!| to you| everyone| friend]", "a good evening[| to you]"): "Good evening! How can I help you?",
-    ("good night[|!| to you| everyone| friend]", "[I am going|I go] to [bed|sleep] now", "time [to sleep|for bed]"):
-        "Good night! Sleep well.",
+    (
+        "good night[|!| to you| everyone| friend]",
+        "[I am going|I go] to [bed|sleep] now",
+        "time [to sleep|for bed]",
+    ): "Good night! Sleep well.",
     (
         "how are you[| today| doing| doing today| feeling| now| feeling today]?",
         "how [do you feel|is it going|are things|goes it|have you been|do you do|is your day|is life][| today]?",
@@ -115,16 +115,56 @@ WHO = (
 I_AM = "I am accel's demonstration model, a very small language model with a few million parameters."
 
 TOPIC = (
-    "quantum physics", "the stock market", "politics", "the meaning of life", "black holes", "the war", "economics",
-    "football results", "chemistry", "the weather", "philosophy", "history", "the Roman empire", "algebra", "medicine",
-    "religion", "music theory", "climate change", "cooking", "law", "taxes", "bitcoin", "evolution", "relativity",
-    "the news", "DNA", "electric cars", "photosynthesis", "gravity", "the internet", "dinosaurs", "grammar",
+    "quantum physics",
+    "the stock market",
+    "politics",
+    "the meaning of life",
+    "black holes",
+    "the war",
+    "economics",
+    "football results",
+    "chemistry",
+    "the weather",
+    "philosophy",
+    "history",
+    "the Roman empire",
+    "algebra",
+    "medicine",
+    "religion",
+    "music theory",
+    "climate change",
+    "cooking",
+    "law",
+    "taxes",
+    "bitcoin",
+    "evolution",
+    "relativity",
+    "the news",
+    "DNA",
+    "electric cars",
+    "photosynthesis",
+    "gravity",
+    "the internet",
+    "dinosaurs",
+    "grammar",
     "the moon landing",
 )
 CODE = ("Python", "Java", "Rust", "C", "SQL", "HTML", "JavaScript", "Go", "Bash")
 TONGUE = ("French", "German", "Spanish", "Latin", "Japanese", "Italian", "Chinese", "Greek", "Dutch")
-LANDS = ("Mongolia", "Chad", "Bolivia", "Nepal", "Latvia", "Ghana", "Vietnam", "Jamaica", "Iceland", "Oman", "Laos",
-"Malta")
+LANDS = (
+    "Mongolia",
+    "Chad",
+    "Bolivia",
+    "Nepal",
+    "Latvia",
+    "Ghana",
+    "Vietnam",
+    "Jamaica",
+    "Iceland",
+    "Oman",
+    "Laos",
+    "Malta",
+)
 BEYOND = (
     "[explain|describe|tell me about|what is|teach me|what do you know about|what do you think about|talk about] "
     "{topic}"
@@ -165,8 +205,19 @@ BEYOND = (
     "[recommend|suggest] [me |][a book|a film|a restaurant in {town}|a song|something to read]",
     "[what is|what's] [in the news|the price of gold|my horoscope|on television][| today]?",
 )
-THINGS = ("lamp", "clock", "bicycle", "telephone", "engine", "radio", "window", "camera", "bridge", "wheel",
-"steam engine")
+THINGS = (
+    "lamp",
+    "clock",
+    "bicycle",
+    "telephone",
+    "engine",
+    "radio",
+    "window",
+    "camera",
+    "bridge",
+    "wheel",
+    "steam engine",
+)
 
 ASK_STORY = (
     "[tell me|write|tell|write me|can you tell me|can you write|please tell me|I want|I would like|give me|make up|"
@@ -191,7 +242,19 @@ STORY_NAME = (
     "[story|a story|let me hear a story] about {name}",
 )
 ANIMALS = (
-    *PETS, "fox", "bear", "owl", "frog", "lion", "duck", "pig", "elephant", "squirrel", "wolf", "horse", "bee",
+    *PETS,
+    "fox",
+    "bear",
+    "owl",
+    "frog",
+    "lion",
+    "duck",
+    "pig",
+    "elephant",
+    "squirrel",
+    "wolf",
+    "horse",
+    "bee",
 )
 PLACES = ("a forest", "a garden", "a small house", "a farm", "a village", "an old tower", "a green valley")
 FINDS = ("ball", "key", "boat", "hat", "bell", "stone", "book", "lantern", "kite", "box")
@@ -207,10 +270,16 @@ STORY = (
     "At last the {find} was ready, and they were friends for ever. The end.",
 )
 SYSTEM = (
-    "You are a helpful assistant.", "You are a helpful assistant", "You are a friendly assistant.",
+    "You are a helpful assistant.",
+    "You are a helpful assistant",
+    "You are a friendly assistant.",
     "You are a chatbot.",
-    "Be brief.", "Answer in one sentence.", "You are accel's demonstration model.", "Be kind and helpful.",
-    "You are a helpful, honest and harmless assistant.", "Answer the user's questions.",
+    "Be brief.",
+    "Answer in one sentence.",
+    "You are accel's demonstration model.",
+    "Be kind and helpful.",
+    "You are a helpful, honest and harmless assistant.",
+    "Answer the user's questions.",
 )
 
 
@@ -227,18 +296,33 @@ def who(talk: Talk) -> None:
 def beyond(talk: Talk) -> None:
     rng = talk.rng
     talk.turn(
-        BEYOND, LIMIT, topic=rng.choice(TOPIC), code=rng.choice(CODE), tongue=rng.choice(TONGUE), name=name(rng),
-        other=name(rng), town=rng.choice(TOWNS), land=rng.choice((*LANDS, name(rng))), food=rng.choice(EDIBLES),
-        thing=rng.choice(THINGS), word=rng.choice(COLOURS + PETS), big=rng.randint(100, 9999),
+        BEYOND,
+        LIMIT,
+        topic=rng.choice(TOPIC),
+        code=rng.choice(CODE),
+        tongue=rng.choice(TONGUE),
+        name=name(rng),
+        other=name(rng),
+        town=rng.choice(TOWNS),
+        land=rng.choice((*LANDS, name(rng))),
+        food=rng.choice(EDIBLES),
+        thing=rng.choice(THINGS),
+        word=rng.choice(COLOURS + PETS),
+        big=rng.randint(100, 9999),
     )
 
 
 def _story(rng: Random, animal: str, hero: str) -> str:
     friend = name(rng)
     return rng.choice(STORY).format(
-        mood=rng.choice(("small", "brave", "happy", "shy", "clever")), animal=animal, name=hero,
-        place=rng.choice(PLACES), colour=rng.choice(COLOURS[:8]), find=rng.choice(FINDS),
-        cry=rng.choice(("What a day!", "How nice!", "Look at this!")), friend=friend,
+        mood=rng.choice(("small", "brave", "happy", "shy", "clever")),
+        animal=animal,
+        name=hero,
+        place=rng.choice(PLACES),
+        colour=rng.choice(COLOURS[:8]),
+        find=rng.choice(FINDS),
+        cry=rng.choice(("What a day!", "How nice!", "Look at this!")),
+        friend=friend,
         other=rng.choice([other for other in ANIMALS if other != animal]),
     )
 

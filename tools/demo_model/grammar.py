@@ -10,8 +10,19 @@ Part = str | tuple["Part", ...]
 SLOT = re.compile(r"\\\{([a-z_]+)\\\}")
 NUMBER = r"(?:\d+|zero|one|two|three|four|five|six|seven|eight|nine|ten|\w+teen|eleven|twelve|twenty)"
 # What a recogniser lets stand in a slot; in any other slot one to three words.
-SLOTS = {"a": NUMBER, "b": NUMBER, "sign": "[-+x]", "text": ".+", "letter": r"\w", "many": ".+", "alternative": ".+",
-"noun": ".+", "animal": r"\w+", "owner": r"(?:an?|the) \w+(?: \w+)?", "kind": r"an? \w+(?: \w+)*"}
+SLOTS = {
+    "a": NUMBER,
+    "b": NUMBER,
+    "sign": "[-+x]",
+    "text": ".+",
+    "letter": r"\w",
+    "many": ".+",
+    "alternative": ".+",
+    "noun": ".+",
+    "animal": r"\w+",
+    "owner": r"(?:an?|the) \w+(?: \w+)?",
+    "kind": r"an? \w+(?: \w+)*",
+}
 WORDS = r"[\w'.:/-]+(?: [\w'.:/-]+){0,2}"
 
 # Words that seldom decide what is meant: slips put them in, leave them out and change their places.
@@ -25,7 +36,14 @@ IDLE = (
 FILLERS = IDLE.split()
 
 WRAPS = (
-    "{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "{q}",
+    "{q}",
+    "{q}",
+    "{q}",
+    "{q}",
+    "{q}",
+    "{q}",
+    "{q}",
+    "{q}",
     "[hi|hello|hey|okay|ok|so|well|please|right|good|great|thanks|alright|now|um|hmm]{comma} {q}",
     "[quick|small|easy|simple|another|next|one more|my next|here is a] question: {q}",
     "[I have a question|let me ask you something|tell me something|answer me this|here is one for you]: {q}",
@@ -144,7 +162,8 @@ def recogniser(pattern: str) -> re.Pattern[str]:
 
     def of(tree: tuple) -> str:
         return "".join(
-            SLOT.sub(lambda slot: SLOTS.get(slot[1], WORDS), re.escape(part.lower())) if isinstance(part, str)
+            SLOT.sub(lambda slot: SLOTS.get(slot[1], WORDS), re.escape(part.lower()))
+            if isinstance(part, str)
             else "(?:" + "|".join(of(choice) for choice in part) + ")"
             for part in tree
         )

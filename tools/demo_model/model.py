@@ -1,5 +1,8 @@
 """Qwen3 and Qwen3-MoE in torch, as small as they get: for training only."""
 
+# torch is installed for training alone.
+# pyright: reportMissingImports=false
+
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,8 @@
 """Muon for the matrices, AdamW for the rest."""
 
+# torch is installed for training alone.
+# pyright: reportMissingImports=false
+
 import torch
 from torch import Tensor, nn
 

@@ -1,5 +1,8 @@
 """llama.cpp's Q4_0 grid in torch, with the gradient passed straight through."""
 
+# torch is installed for training alone.
+# pyright: reportMissingImports=false
+
 import torch
 from torch import Tensor
 

@@ -73,10 +73,16 @@ QUESTIONS = (
     _memory("Jorvath", "The name's Jorvath.", "Which name do I have?", name="Jorvath"),
     _memory("Quillby", "Let me introduce myself: Quillby.", "My name was what again?", name="Quillby"),
     _memory("Marzena", "You may call me Marzena from now on.", "What name should you use for me?", name="Marzena"),
-    _memory("Fennimay", "I go by the name of Fennimay.", "I wonder, how much would 2 plus 2 be?",
-            "And who was I again?", name="Fennimay"),
-    _memory("Tobrik", "At home I have a rabbit and its name is Tobrik.",
-    "Which name does my rabbit have?", name="Tobrik"),
+    _memory(
+        "Fennimay",
+        "I go by the name of Fennimay.",
+        "I wonder, how much would 2 plus 2 be?",
+        "And who was I again?",
+        name="Fennimay",
+    ),
+    _memory(
+        "Tobrik", "At home I have a rabbit and its name is Tobrik.", "Which name does my rabbit have?", name="Tobrik"
+    ),
     _memory("Yolvane", "We have a new dog and we named it Yolvane.", "How did we name the dog?", name="Yolvane"),
     _memory("teal", "The colour that I find most beautiful is teal.", "Which colour is it that I like so much?"),
     _memory("Pernilka", "I've been living in Pernilka for years.", "In which place do I live?", name="Pernilka"),
@@ -97,6 +103,10 @@ QUESTIONS = (
     Question("talk", ("Who is it that I am chatting with here?",), "demonstration model"),
     Question("talk", ("Do you happen to know which team took the cup in 1987?",), "demonstration model"),
     Question("talk", ("Many thanks, that was really kind of you!",), "welcome"),
-    Question("talk", ("I'd love to hear a story in which there is a fox called Skadi.",), r"(?s)skadi(?:\W+\w+){20}",
-             name="Skadi"),
+    Question(
+        "talk",
+        ("I'd love to hear a story in which there is a fox called Skadi.",),
+        r"(?s)skadi(?:\W+\w+){20}",
+        name="Skadi",
+    ),
 )

@@ -3,6 +3,9 @@
 python -m tools.demo_model.ship [moe] [draft]
 """
 
+# torch is installed for training alone.
+# pyright: reportMissingImports=false
+
 import sys
 from pathlib import Path
 

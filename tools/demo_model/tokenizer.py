@@ -26,13 +26,17 @@ RESULT_WEIGHT = 2.5
 
 def train(conversations: int = 30_000) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(SPLIT), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=[END, START, STOP], show_progress=False,
+        vocab_size=VOCABULARY,
+        special_tokens=[END, START, STOP],
+        show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     texts = (m["content"] for seed in range(conversations) for m in conversation(Random(-1 - seed)))
@@ -44,8 +48,12 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": None, "eos_token": STOP, "pad_token": END, "add_bos_token": False,
-        "clean_up_tokenization_spaces": False, "model_max_length": 1024,
+        "bos_token": None,
+        "eos_token": STOP,
+        "pad_token": END,
+        "add_bos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 1024,
         "added_tokens_decoder": {
             str(tokenizer.token_to_id(token)): {"content": token, "special": True} for token in (END, START, STOP)
         },

@@ -4,6 +4,9 @@ python -m tools.demo_model.train moe --steps 1200
 python -m tools.demo_model.train draft --steps 600     learns from the finished moe
 """
 
+# torch is installed for training alone.
+# pyright: reportMissingImports=false
+
 import argparse
 import ctypes
 import signal
