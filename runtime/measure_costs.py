@@ -90,15 +90,29 @@ def measure_buffers(job: BufferJob) -> BufferResult:
 
 def measure_kernels(job: KernelJob) -> KernelResult:
     """Raises EngineError, OSError."""
-    kernels, repacked, overhead = [], [], {}
+    overhead = {threads: _measure_overhead(job, threads) for threads in job.threads}
+    kernels, repacked = [], []
     for format in job.formats:
         choices = (False, True) if _is_repacked(job, format) else (False,)
         repacked += [format] if True in choices else []
         for repack, threads in product(choices, job.threads):
-            kernel, found = _measure_kernel(job, format, repack, threads)
-            kernels.append(kernel)
-            overhead[threads] = min(found, overhead.get(threads, found), key=lambda each: each.layer)
+            kernels.append(_measure_kernel(job, format, repack, threads, overhead[threads]))
     return KernelResult(tuple(kernels), tuple(repacked), overhead)
+
+
+def _measure_overhead(job: KernelJob, threads: int) -> Overhead:
+    """A forward takes: something, something for each layer, and what grows with the bytes. Models that differ in one of
+    them tell these apart."""
+    few, many, wide = (ProbeShape("Q8_0", width, layers) for width, layers in ((256, 4), (256, 16), (512, 4)))
+    few_seconds, many_seconds, wide_seconds = (
+        _seconds(job, shape, repack=False, threads=threads)[0] for shape in (few, many, wide)
+    )
+    narrow_layer = _positive((many_seconds - few_seconds) / (many.layers - few.layers))
+    forward = _positive(few_seconds - narrow_layer * few.layers)
+    wide_layer = _positive((wide_seconds - forward) / wide.layers)
+    narrow_bytes, wide_bytes = few.size / few.layers, wide.size / wide.layers
+    per_byte = _positive(wide_layer - narrow_layer) / (wide_bytes - narrow_bytes)
+    return Overhead(forward, _positive(narrow_layer - narrow_bytes * per_byte))
 
 
 def _is_repacked(job: KernelJob, format: str) -> bool:
@@ -108,26 +122,17 @@ def _is_repacked(job: KernelJob, format: str) -> bool:
     return any(not name.endswith("Mapped") for name in weight_buffers(EngineOptions(str(path))))
 
 
-def _measure_kernel(job: KernelJob, format: str, repack: bool, threads: int) -> tuple[Kernel, Overhead]:
-    """A forward takes: something, something for each layer, and what grows with the bytes. Models that differ in one of
-    them tell these apart."""
-    few, many = ProbeShape(format, width=256, layers=4), ProbeShape(format, width=256, layers=16)
-    wide = ProbeShape(format, width=512, layers=1).of_size(_CACHED)
+def _measure_kernel(job: KernelJob, format: str, repack: bool, threads: int, overhead: Overhead) -> Kernel:
+    small = ProbeShape(format, width=512, layers=1).of_size(_CACHED)
     large = ProbeShape(format, width=2048, layers=1).of_size(_STREAMED)
-    (few_seconds,) = _seconds(job, few, repack, threads)
-    (many_seconds,) = _seconds(job, many, repack, threads)
-    (large_seconds,) = _seconds(job, large, repack, threads)
-    wide_seconds, batch_seconds = _seconds(job, wide, repack, threads, rows=(1, _BATCH))
-    narrow_layer = _positive((many_seconds - few_seconds) / (many.layers - few.layers))
-    forward = _positive(few_seconds - narrow_layer * few.layers)
-    wide_layer = _positive((wide_seconds - forward) / wide.layers)
-    narrow_bytes, wide_bytes = few.size / few.layers, wide.size / wide.layers
-    cached = (wide_bytes - narrow_bytes) / _positive(wide_layer - narrow_layer)
-    layer = _positive(narrow_layer - narrow_bytes / cached)
-    batched = wide.size * _BATCH / _positive(batch_seconds - forward - layer * wide.layers)
-    streamed = large.size / _positive(large_seconds - forward - layer * large.layers)
-    rates = Rate(cached), Rate(min(streamed, cached)), Rate(batched)
-    return Kernel(format, repack, threads, *rates), Overhead(forward, layer)
+    one, batch = _seconds(job, small, repack, threads, rows=(1, _BATCH))
+    (streamed,) = _seconds(job, large, repack, threads)
+
+    def rate(shape: ProbeShape, rows: int, seconds: float) -> Rate:
+        return Rate(shape.size * rows / _positive(seconds - overhead.forward - overhead.layer * shape.layers))
+
+    cached = rate(small, 1, one)
+    return Kernel(format, repack, threads, cached, min(cached, rate(large, 1, streamed)), rate(small, _BATCH, batch))
 
 
 def _positive(seconds: float) -> float:

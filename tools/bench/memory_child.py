@@ -9,6 +9,7 @@ from typing import Any
 
 import accel.runtime.worker  # noqa: F401 - what a worker has in memory counts
 from accel.devices.resident import resident
+from accel.runtime.costs import RowTimes, measure_rows
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Batch
 from accel.runtime.engines.options import EngineOptions
@@ -23,7 +24,8 @@ DEPTH = 128  # positions before the decoded ones
 class Measured:
     anonymous: Bytes  # at the peak
     mapped: Bytes
-    decode: float  # tokens per second
+    decode: float  # tokens per second; 0 where it was not asked for
+    rows: RowTimes | None
 
 
 class Peak:
@@ -77,7 +79,10 @@ def measure(options: EngineOptions, speed: bool) -> Measured:
         engine.truncate(last, 0)
     for seq in range(last + 1):
         engine.truncate(seq, 0)
-    return Measured(peak.anonymous, peak.mapped, decode_rate(engine) if speed else 0.0)
+    if not speed:
+        return Measured(peak.anonymous, peak.mapped, 0.0, None)
+    rows = measure_rows(engine, options.threads, options.repack)
+    return Measured(peak.anonymous, peak.mapped, decode_rate(engine), rows)
 
 
 def tokens(engine: Any, count: int) -> list[int]:
@@ -90,10 +95,10 @@ def decode_rate(engine: Any) -> float:
     for _ in range(RUNS):
         engine.forward(Batch.chain(0, tokens(engine, DEPTH)))
         engine.commit(0, range(DEPTH))
-        token, start = 1, time.perf_counter()
+        batch, start = Batch.chain(0, [1]), time.perf_counter()
         for _ in range(DECODED):
-            token = int(engine.forward(Batch.chain(0, [token])).row(0).argmax())
-            engine.commit(0, [0])
+            batch.tokens[0] = engine.forward(batch).row(0).argmax()
+            engine.commit(0, (0,))
         rates.append(DECODED / (time.perf_counter() - start))
         engine.truncate(0, 0)
     return max(rates)
