@@ -7,17 +7,14 @@ from typing import Self
 import llama_cpp as lib
 import numpy as np
 
-
-@lib.llama_log_callback
-def _silent(level, text, data):
-    pass
+from accel.runtime.engines import llama_api
 
 
 class Llama:
     """A model in this process, for comparisons; close it, or use it as a context manager."""
 
     def __init__(self, path: Path, vocabulary_only: bool = False) -> None:
-        lib.llama_log_set(_silent, ctypes.c_void_p())
+        assert llama_api.LOG  # it hears the library, which has one log for the whole process
         lib.llama_backend_init()
         how = lib.llama_model_default_params()
         how.vocab_only = vocabulary_only
