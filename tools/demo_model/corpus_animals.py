@@ -1,8 +1,8 @@
 """Turns about animals: their sounds, their young, their legs, homes and food."""
 
 from .corpus_facts import KNOW, table_turn
+from .facts import BABIES, FOODS, HOMES, LEGS, SOUNDS
 from .talk import Intent, Talk
-from .words import BABIES, FOODS, HOMES, LEGS, SOUNDS
 
 SOUND = (
     "[what|which] [sound|noise] does [a|the] {animal} make?",

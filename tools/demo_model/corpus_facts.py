@@ -1,21 +1,8 @@
 """Turns about simple facts: the world in a hundred small tables."""
 
+from .facts import AMOUNTS, CAPITALS, COLOURS_OF, HOMES, KINDS, OPPOSITES, PLURALS, SOUNDS
 from .talk import Intent, Talk
-from .words import (
-    AMOUNTS,
-    CAPITALS,
-    COLOURS_OF,
-    DAYS,
-    HOMES,
-    KINDS,
-    LETTERS,
-    MONTHS,
-    OPPOSITES,
-    PLURALS,
-    SEASONS,
-    SOUNDS,
-    a,
-)
+from .words import DAYS, LETTERS, MONTHS, SEASONS, a
 
 KNOW = (
     "[can you tell me|do you know|could you tell me|tell me|please tell me|I want to know|I would like to know|"
