@@ -22,7 +22,8 @@ def probe_disks(root: Path) -> tuple[Disk, ...]:
 def _partitions() -> list[Path]:
     import psutil
 
-    return [Path(partition.mountpoint) for partition in psutil.disk_partitions(all=False)]
+    found = [Path(partition.mountpoint) for partition in psutil.disk_partitions(all=False)]
+    return found or [Path(Path.cwd().anchor)]  # in a changed root no mount may be told, and there is a disk all the same
 
 
 def disk_at(folder: Path) -> Disk | None:
