@@ -70,7 +70,6 @@ NUMBER_WORDS = (
     "twenty",
 )
 PETS = ("dog", "cat", "rabbit", "hamster", "parrot", "goldfish", "pony", "mouse", "turtle", "canary", "snake", "ferret")
-FRUITS = ("apple", "banana", "cherry", "lemon", "orange", "pear", "plum", "grape", "peach", "mango", "melon", "fig")
 EDIBLES = (
     "pizza",
     "pasta",
