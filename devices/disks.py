@@ -23,7 +23,7 @@ def _partitions() -> list[Path]:
     import psutil
 
     found = [Path(partition.mountpoint) for partition in psutil.disk_partitions(all=False)]
-    return found or [Path(Path.cwd().anchor)]  # in a changed root no mount may be told, and there is a disk all the same
+    return found or [Path(Path.cwd().anchor)]  # in a changed root no mount may be told, yet there is a disk
 
 
 def disk_at(folder: Path) -> Disk | None:
