@@ -24,7 +24,7 @@ from .plan import Goal, placements_to_try
 T = TypeVar("T")
 Say = Callable[[str], None]
 
-_METHOD = 4  # counts up when a measurement's meaning changes, so that old ones are not believed
+_METHOD = 5  # counts up when a measurement's meaning changes, so that old ones are not believed
 _TIME_LIMIT = 120  # seconds for one child
 _GRANULE = 8  # rows that are repacked together, at most
 _BUSY = 20.0  # per cent of all processors that others may use while something is timed

@@ -32,7 +32,7 @@ _USUAL_BATCHED = 1.8
 _USUAL_SHARE = {"avx512f": 1.0, "avx2": 0.75, "dotprod": 0.4}  # of that, by the best instruction set
 _LEAST_SHARE = 0.2
 _USUAL_BANDWIDTH = (Rate(10e9), Rate(18e9))
-_USUAL_OVERHEAD = {1: (1e-4, 1e-5), 2: (1.2e-4, 2.5e-5)}  # threads to seconds per forward and per layer
+_USUAL_OVERHEAD = {1: (1e-5, 8e-6, 4.5e-8), 2: (1.2e-5, 1.5e-5, 3.5e-8)}  # by threads
 _USUAL_PROCESS = (Bytes.from_mib(80), Bytes.from_mib(30))
 _GPU_EFFICIENCY = 0.65  # of a GPU's bandwidth in decode
 _GPU_OVERHEAD = 20e-6  # seconds per layer
@@ -74,6 +74,7 @@ class Overhead:
 
     forward: float
     layer: float
+    attention: float  # for every position that a head of a layer looks back at
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def usual_costs(machine: Machine) -> Costs:
 def decode_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
     """One token of one sequence, at the usual depth."""
     weights = forward_seconds(machine, model, placement, costs, threads, rows=1) + TOKEN_SECONDS
-    return weights + attention_seconds(machine, model, placement, threads, min(placement.context, USUAL_DEPTH))
+    return weights + attention_seconds(machine, model, placement, costs, threads, min(placement.context, USUAL_DEPTH))
 
 
 def prefill_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
@@ -198,12 +199,16 @@ def forward_seconds(
     return expected * times.of(seen) / _expected_seconds(machine, model, alike, costs, busy, seen)
 
 
-def attention_seconds(machine: Machine, model: ModelSpec, placement: Placement, threads: int, depth: int) -> float:
-    """Reading the KV cache once. A quantised cache saves memory, not time: it is expanded as it is read."""
+def attention_seconds(
+    machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, depth: int
+) -> float:
+    """Looking back at so many positions, which a processor's every head does apart. A quantised cache saves memory, not
+    time: it is expanded as it is read."""
     first = min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else model.layers
-    near = depth * model.kv_bytes_per_position("f16", range(first)) / bandwidth(machine, threads)
-    far = depth * model.kv_bytes_per_position("f16", range(first, model.layers)) / gpu_bandwidth(machine)
-    return near + far
+    near = model.kv_bytes_per_position("f16", range(first)) / bandwidth(machine, threads)
+    looks = sum(heads for heads, cached in zip(model.heads[:first], model.kv_heads, strict=False) if cached)
+    far = model.kv_bytes_per_position("f16", range(first, model.layers)) / gpu_bandwidth(machine)
+    return depth * (max(near, looks * _overhead(costs, threads).attention) + far)
 
 
 def bandwidth(machine: Machine, threads: int) -> Rate:
@@ -266,8 +271,9 @@ def measure_rows(engine: "Engine", threads: int, repack: bool, seconds: float = 
     return RowTimes(threads, repack, tuple(counts), times)
 
 
-def best_seconds(engine: "Engine", rows: int, seconds: float) -> float:
-    """The fastest of several forwards of so many rows: other processes only ever slow one down."""
+def best_seconds(engine: "Engine", rows: int, seconds: float, depth: int = 0) -> float:
+    """The fastest of several forwards of so many rows: other processes only ever slow one down. Sequence 0 must hold
+    `depth` positions, and holds them again."""
     from .engines.base import Batch
 
     tokens = [7919 * (i + 1) % engine.vocabulary.size for i in range(rows)]  # different ones use different experts
@@ -278,7 +284,7 @@ def best_seconds(engine: "Engine", rows: int, seconds: float) -> float:
         start = time.perf_counter()
         engine.forward(batch)
         times.append(time.perf_counter() - start)
-        engine.truncate(0, 0)
+        engine.truncate(0, depth)
     return min(times)
 
 

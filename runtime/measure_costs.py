@@ -5,6 +5,8 @@ The engine's libraries may abort, take memory and keep threads; the process that
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -13,11 +15,13 @@ from ..devices.resident import resident
 from ..errors import AccelError
 from ..units import Bytes, Rate, from_json, to_json
 from .costs import Kernel, Overhead, best_seconds
+from .engines.base import Batch, Engine
 from .engines.options import EngineOptions
 from .model import ModelSpec
 from .probe_model import ProbeShape, write_probe
 
 FAILED = 3  # exit code: stdout holds a Failure
+_DEPTH = 512  # positions
 _BATCH = 64  # rows that stand for a prefill
 _STREAMED = Bytes.from_mib(160)  # of weights: several times what a processor's cache holds
 _CACHED = Bytes.from_mib(8)
@@ -112,7 +116,18 @@ def _measure_overhead(job: KernelJob, threads: int) -> Overhead:
     wide_layer = _positive((wide_seconds - forward) / wide.layers)
     narrow_bytes, wide_bytes = few.size / few.layers, wide.size / wide.layers
     per_byte = _positive(wide_layer - narrow_layer) / (wide_bytes - narrow_bytes)
-    return Overhead(forward, _positive(narrow_layer - narrow_bytes * per_byte))
+    return Overhead(forward, _positive(narrow_layer - narrow_bytes * per_byte), _measure_attention(job, few, threads))
+
+
+def _measure_attention(job: KernelJob, shape: ProbeShape, threads: int) -> float:
+    """Seconds for every head and position."""
+    with _engine(job, shape, False, threads) as engine:
+        shallow = best_seconds(engine, 1, _SECONDS)
+        for _ in range(_DEPTH // _BATCH):
+            engine.forward(Batch.chain(0, [1] * _BATCH))
+            engine.commit(0, range(_BATCH))
+        deep = best_seconds(engine, 1, _SECONDS, _DEPTH)
+    return max(deep - shallow, 0.0) / (_DEPTH * shape.layers * shape.heads)
 
 
 def _is_repacked(job: KernelJob, format: str) -> bool:
@@ -144,15 +159,21 @@ def _seconds(
     job: KernelJob, shape: ProbeShape, repack: bool, threads: int, rows: tuple[int, ...] = (1,)
 ) -> tuple[float, ...]:
     """Of one forward, for each number of rows."""
+    with _engine(job, shape, repack, threads) as engine:
+        return tuple(best_seconds(engine, count, _SECONDS) for count in rows)
+
+
+@contextmanager
+def _engine(job: KernelJob, shape: ProbeShape, repack: bool, threads: int) -> Iterator[Engine]:
     from .engines import open_engine
 
     options = EngineOptions(
-        str(_probe(job, shape)), context=256, batch=_BATCH, ubatch=_BATCH, outputs=1, threads=threads,
+        str(_probe(job, shape)), context=2 * _DEPTH, batch=_BATCH, ubatch=_BATCH, outputs=1, threads=threads,
         threads_prefill=threads, repack=repack,
     )  # fmt: skip
     engine = open_engine("llamacpp", options)
     try:
-        return tuple(best_seconds(engine, count, _SECONDS) for count in rows)
+        yield engine
     finally:
         engine.close()
 

@@ -239,8 +239,9 @@ def _plan(search: _Search, placement: Placement) -> Plan:
     rests_on = search.costs.rests_on(search.model, threads, placement)
     known = search.machine, search.model, placement, search.costs
     decode = decode_seconds(*known, threads)
-    full = attention_seconds(search.machine, search.model, placement, threads, placement.context)
-    usual = attention_seconds(search.machine, search.model, placement, threads, min(placement.context, USUAL_DEPTH))
+    full, usual = (
+        attention_seconds(*known, threads, depth) for depth in (placement.context, min(placement.context, USUAL_DEPTH))
+    )
     return Plan(
         goal=search.goal,
         machine=search.machine,

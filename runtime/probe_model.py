@@ -29,6 +29,10 @@ class ProbeShape:
         return 3 * self.width
 
     @property
+    def heads(self) -> int:
+        return self.width // 64
+
+    @property
     def size(self) -> Bytes:
         """Of the matrices of all layers."""
         matrices = (_size(dimensions, format) for name, dimensions, format in _tensors(self) if _is_matrix(name))
@@ -61,8 +65,8 @@ def _keys(shape: ProbeShape) -> Iterator[bytes]:
         "block_count": shape.layers,
         "embedding_length": shape.width,
         "feed_forward_length": shape.ff_width,
-        "attention.head_count": shape.width // 64,
-        "attention.head_count_kv": shape.width // 128,
+        "attention.head_count": shape.heads,
+        "attention.head_count_kv": shape.heads // 2,
     }
     for key, count in counts.items():
         yield _text(f"llama.{key}") + struct.pack("<II", _UINT32, count)

@@ -124,7 +124,7 @@ def test_kernels_are_timed_only_when_the_machine_is_calm_and_only_once(model, fi
     def child(what, job, kind):
         asked.append(job.formats)
         rates = [Kernel(format, False, 1, Rate(2e9), Rate(1e9), Rate(3e9)) for format in job.formats]
-        return KernelResult(tuple(rates), ("Q4_0",), {1: Overhead(1e-4, 1e-5)})
+        return KernelResult(tuple(rates), ("Q4_0",), {1: Overhead(1e-4, 1e-5, 4e-8)})
 
     monkeypatch.setattr(calibrate, "_child", child)
     timed = time_kernels(MACHINE, model, costs, cache)

@@ -80,8 +80,8 @@ def test_more_rows_take_longer_and_a_row_of_many_less_than_one(machine, model, t
     assert 0 < some <= more
     one = decode_seconds(machine, model, PLACEMENT, Costs(), threads)
     assert prefill_seconds(machine, model, PLACEMENT, Costs(), threads) <= one
-    assert attention_seconds(machine, model, PLACEMENT, threads, 100) <= attention_seconds(
-        machine, model, PLACEMENT, threads, 200
+    assert attention_seconds(machine, model, PLACEMENT, Costs(), threads, 100) <= attention_seconds(
+        machine, model, PLACEMENT, Costs(), threads, 200
     )
 
 

@@ -77,7 +77,8 @@ def decode_seconds_here(machine: Machine, model: ModelSpec, placement: Placement
     usual, here = min(placement.context, USUAL_DEPTH), DEPTH + DECODED // 2
     seconds = decode_seconds(machine, model, placement, costs, threads)
     return seconds + sum(
-        sign * attention_seconds(machine, model, placement, threads, depth) for sign, depth in ((-1, usual), (1, here))
+        sign * attention_seconds(machine, model, placement, costs, threads, depth)
+        for sign, depth in ((-1, usual), (1, here))
     )
 
 
