@@ -8,6 +8,9 @@ PYTHON ?= python3
 MODEL ?=
 PROMPT ?=
 export PROMPT MODEL
+# GCC drops the tile configuration of llama.cpp's AMX kernels, which then crash (ggml-org/llama.cpp#26954).
+export CFLAGS += -U__AMX_INT8__
+export CXXFLAGS += -U__AMX_INT8__
 
 BIN := .venv/bin
 # pip's own words are kept beside the environment; a line of them is shown where something takes long or fails.
@@ -30,7 +33,7 @@ help:
 	@echo "accel: making .venv (once)" >&2
 	@$(PYTHON) -m venv .venv
 
-.venv/ready: pyproject.toml setup.py constraints.txt runtime/sampling.c | .venv/bin/python
+.venv/ready: pyproject.toml setup.py constraints.txt runtime/sampling.c runtime/engines/llama_decode.c | .venv/bin/python
 	@echo "accel: installing into .venv; llama.cpp is compiled once, for about 4 minutes, and comes from pip's cache later" >&2
 	@$(BIN)/python -m pip install -e . -c constraints.txt $(WATCHED)
 	@touch $@
@@ -57,4 +60,4 @@ test: lint
 	@$(BIN)/pytest
 
 clean:
-	rm -rf .venv build *.egg-info runtime/*.so
+	rm -rf .venv build *.egg-info runtime/*.so runtime/engines/*.so

@@ -1,14 +1,15 @@
-"""What pyproject.toml cannot say yet: a shared library without Python's headers. Without it numpy does the same."""
+"""What pyproject.toml cannot say yet: shared libraries without Python's headers. Without them Python does the same."""
 
 from setuptools import Extension, setup
 
+LIBRARIES = {
+    "accel.runtime._sampling": "runtime/sampling.c",
+    "accel.runtime.engines._llama_decode": "runtime/engines/llama_decode.c",
+}
+
 setup(
     ext_modules=[
-        Extension(
-            "accel.runtime._sampling",
-            ["runtime/sampling.c"],
-            extra_compile_args=["-O3", "-ffp-contract=off"],
-            optional=True,
-        )
+        Extension(name, [source], extra_compile_args=["-O3", "-ffp-contract=off"], optional=True)
+        for name, source in LIBRARIES.items()
     ]
 )

@@ -22,6 +22,8 @@ from .sequences import Sequences
 from .stream import Stream, Ticket
 from .text import TextStream, pieces
 
+_STRETCH = 0.004  # seconds that one sequence may decode before others are looked for
+
 
 class Generator:
     """Give it tickets with `add`, then call `step` as long as it returns True.
@@ -90,6 +92,8 @@ class Generator:
 
     def step(self) -> bool:
         """One forward, and the tokens that follow from it; False where there is nothing to do."""
+        if self._steady and self._decode():
+            return True
         if self._steady:
             self._buffer.next_tokens(self._shares)
         elif not self._share():
@@ -149,6 +153,25 @@ class Generator:
                 stream.reused = stream.done
                 self._emit(Started(stream.id, stream.prompt, stream.reused))
 
+    def _decode(self) -> bool:
+        """Several tokens at once for one that decodes alone, where the engine and its law can; whether they could."""
+        (stream, _), *others = self._shares
+        sequences = self._sequences
+        most = min(stream.most - stream.answered, sequences.context - sequences.promised - sequences.idle)
+        if others or most < 2 or not self._engine.can.decodes or stream.ticket.request.stops:
+            return False
+        stop = self._stop_of([stream.ticket])
+        tokens = self._engine.decode(stream.number, stream.tokens[-1], stream.sampler, most, _STRETCH, stop)
+        stream.ticket.stop = None
+        if not tokens:
+            return False
+        self.forwards += len(tokens)
+        self.rows += len(tokens)
+        stream.done += len(tokens)
+        stream.forwarded += len(tokens)
+        self._say(stream, tokens)
+        return True
+
     def _forward(self) -> Rows | None:
         """None where it failed or was stopped: whose fault it was is out, the others try again."""
         stop = None if self._steady else self._stop_of([stream.ticket for stream, _ in self._shares])
@@ -192,21 +215,26 @@ class Generator:
         if not stream.decoding:
             stream.decoding = True
             stream.first_at = stream.first_at or time.monotonic()
-        if token in self._ends:
-            self._finish(stream, "end")
-            return
-        stream.tokens.append(token)
-        stream.answered += 1
-        self.generated += 1
-        self._sequences.promised += 1
-        stream.unsaid.append(token)
+        self._say(stream, [token])
+
+    def _say(self, stream: Stream, tokens: list[int]) -> None:
+        """Adds to its answer what was chosen; only the last may end a turn."""
+        ended = tokens[-1] in self._ends
+        said = tokens[:-1] if ended else tokens
+        stream.tokens += said
+        stream.answered += len(said)
+        self.generated += len(said)
+        self._sequences.promised += len(said)
+        stream.unsaid.extend(said)
         if stream.ticket.request.stops:  # what comes next depends on the text
             for text in stream.speak():
                 self._emit(text)
-        elif not stream.speaks:
+        elif said and not stream.speaks:
             stream.speaks = True
             self._emit(stream.speak)
-        if stream.text.stopped:
+        if ended:
+            self._finish(stream, "end")
+        elif stream.text.stopped:
             self._finish(stream, "stop")
         elif stream.answered == stream.most:
             self._finish(stream, "length" if stream.most == stream.ticket.request.most else "context")

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import EngineError, GrammarError, SettingError
+from .engines.base import CompiledLaw
 from .noise import gumbel_of, least_bits, noise_bits, seed_key
 
 if TYPE_CHECKING:
@@ -119,6 +120,9 @@ class Sampler:
         greedy = law.temperature == 0
         self._compiled: Any = compiled() if greedy or 0 < law.top_k <= _MOST_COMPILED else None
         self._cuts = (1.0, 1, 1.0, 0.0) if greedy else (law.temperature, law.top_k, law.top_p, law.min_p)
+        self.compiled: CompiledLaw | None = None  # where the logits and nothing else decide
+        if self._compiled and not changes:
+            self.compiled = CompiledLaw(ctypes.cast(self._compiled, ctypes.c_void_p).value or 0, self._key, *self._cuts)
         self._row: np.ndarray | None = None  # the last one, and its address: engines give the same array many times
         self._address = 0
 

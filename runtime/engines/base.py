@@ -60,6 +60,7 @@ class Capabilities:
     save: bool = False
     view: bool = False
     exact: bool = False  # n rows at once give bit for bit what n single rows give
+    decodes: bool = False  # several tokens in one call
 
 
 class Rows(Protocol):
@@ -110,6 +111,29 @@ class Stopped(Exception):
     """A forward was ended by its Stop: an outcome, not an error."""
 
 
+@dataclass(frozen=True, slots=True)
+class CompiledLaw:
+    """A law that C code can follow: `accel_choose` of sampling.c and what it takes."""
+
+    choose: int  # its address
+    key: int
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+
+
+class Chooser(Protocol):
+    """Logits -> token; see `sampling.Sampler`."""
+
+    @property
+    def compiled(self) -> CompiledLaw | None:
+        """None where C code could not do what `choose` does."""
+        ...
+
+    def choose(self, logits: np.ndarray, position: int) -> int: ...
+
+
 class Vocabulary(Protocol):
     """Text to tokens and back, as the model file defines it."""
 
@@ -145,6 +169,15 @@ class Engine(Protocol):
     def forward(self, batch: Batch, taps: Sequence[Tap] = (), stop: Stop | None = None) -> Rows:
         """Raises Stopped, ContextFull, or EngineError (also for a batch that breaks the rules above or the limits of
         `can`); nothing of this batch remains then."""
+        ...
+
+    def decode(self, seq: int, token: int, chooser: Chooser, most: int, seconds: float, stop: Stop) -> list[int]:
+        """Forwards a token, lets one be chosen after it, forwards that, and so on, one sequence alone: what `forward`,
+        `commit` and `choose` would come to one by one, sooner. `seq` has no uncommitted nodes.
+
+        The tokens chosen: of those it forwards every one is committed, the last is not forwarded. It ends after `most`
+        tokens or less, `seconds`, a token that ends a turn, or a stop. Empty where the engine or the law cannot, or
+        something is wrong: `forward` then says what."""
         ...
 
     def commit(self, seq: int, nodes: Sequence[int]) -> None:

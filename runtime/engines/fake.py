@@ -19,7 +19,7 @@ import numpy as np
 from ...errors import Cancelled, ContextFull, EngineError, StateError
 from ...units import Bytes
 from ..model import ModelSpec
-from .base import Batch, Capabilities, Stop, Stopped, Tap, check_path
+from .base import Batch, Capabilities, Chooser, Stop, Stopped, Tap, check_path
 from .options import FakeOptions
 from .state import read_state, write_state
 
@@ -142,6 +142,7 @@ class FakeEngine:
             save=True,
             view=True,
             exact=True,
+            decodes=self.options.decodes,
         )
         self.forwards = 0
         self.rows_forwarded = 0
@@ -169,6 +170,21 @@ class FakeEngine:
             raise
         self.rows_forwarded += len(batch)
         return FakeRows({i: self._logits(cells[i]) for i in np.flatnonzero(batch.wants).tolist()})
+
+    def decode(self, seq: int, token: int, chooser: Chooser, most: int, seconds: float, stop: Stop) -> list[int]:
+        tokens, end = [token], time.monotonic() + seconds
+        while (
+            self.can.decodes
+            and chooser.compiled
+            and self._used < self.options.context
+            and self.forwards + 1 != self.options.fail_at
+        ):
+            rows = self.forward(Batch.chain(seq, tokens[-1:]))
+            self.commit(seq, (0,))
+            tokens.append(chooser.choose(rows.row(0), self.length(seq)))
+            if len(tokens) > most or tokens[-1] in ENDS or stop or time.monotonic() > end:
+                break
+        return tokens[1:]
 
     def _check(self, batch: Batch) -> None:
         n, wanted = len(batch), int(np.count_nonzero(batch.wants))

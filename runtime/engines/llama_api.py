@@ -19,7 +19,7 @@ from .options import EngineOptions
 # ggml's OpenMP threads wait in a busy loop; where another process wants the core that loop stands in its own way. So
 # many turns last from one token to the next, which an idle machine needs, and not much longer. The library reads this
 # once, when it loads.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # An abort must end this process at once, not after a debugger has looked at it.
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")
 
@@ -52,6 +52,7 @@ def _function(name: str, result: Any, *arguments: Any) -> Any:
 version = _function("llama_version", ctypes.c_char_p)
 max_sequences = _function("llama_max_parallel_sequences", size)
 offloads = _function("llama_supports_gpu_offload", boolean)
+_has_amx = _function("ggml_cpu_has_amx_int8", ctypes.c_int)
 model_free = _function("llama_model_free", None, address)
 context_free = _function("llama_free", None, address)
 get_memory = _function("llama_get_memory", address, address)
@@ -205,7 +206,9 @@ def load_model(options: EngineOptions, progress: Callable[[float], bool] | None 
     params: Any = binding.llama_model_default_params()
     params.n_gpu_layers = options.gpu_layers
     params.load_mode = binding.LLAMA_LOAD_MODE_NONE if dry else binding.LLAMA_LOAD_MODE_MMAP
-    params.use_extra_bufts = options.repack
+    # AMX kernels as GCC compiles them crash (ggml-org/llama.cpp#26954). `make` leaves them out; a library that has them
+    # would lay weights out for them.
+    params.use_extra_bufts = options.repack and not _has_amx()
     params.no_alloc = dry
     params.progress_callback = watch.callback
     params.tensor_buft_overrides = ctypes.cast(overrides, address) if overrides else None

@@ -17,7 +17,8 @@ import numpy as np
 from ...errors import ContextFull, EngineError, ModelUnsupported, StateError
 from ..model import ModelSpec
 from . import llama_api as api
-from .base import Batch, Capabilities, Stop, Stopped, Tap, check_path
+from . import llama_decode
+from .base import Batch, Capabilities, Chooser, Stop, Stopped, Tap, check_path
 from .llama_taps import Taps
 from .llama_tree import END, Tree
 from .llama_vocabulary import LlamaVocabulary
@@ -122,6 +123,7 @@ class LlamaCpp:
             rollback=rollback,
             taps=self._taps.names if self._taps else frozenset(),
             save=True,
+            decodes=llama_decode.compiled() is not None and not self._taps,
         )
         self._maker = (
             f"llama.cpp {api.version().decode()} {spec.fingerprint} {options.kv_type} {options.flash_attention}"
@@ -148,6 +150,7 @@ class LlamaCpp:
         self._wants = np.zeros(rows, np.int8)
         self._id_rows = (self._ids.ctypes.data + np.arange(rows) * self._ids.strides[0]).astype(np.uint64)
         self._batch = api.new_batch(self._tokens, self._positions, self._id_counts, self._id_rows, self._wants)
+        self._decoder = llama_decode.Decoder(self._context, self._batch, self.vocabulary.size, self.vocabulary.ends)
 
     def forward(self, batch: Batch, taps: Sequence[Tap] = (), stop: Stop | None = None) -> LlamaRows:
         n = len(batch.tokens)
@@ -172,6 +175,23 @@ class LlamaCpp:
             self._take_back(placed)
             raise
         return LlamaRows(self, batch.wants)
+
+    def decode(self, seq: int, token: int, chooser: Chooser, most: int, seconds: float, stop: Stop) -> list[int]:
+        law, line = chooser.compiled, self._line(seq)
+        if not (law and self.can.decodes and line.count == 0 and line.length < self.can.context):
+            return []
+        if self._stop:
+            self._watch(None)
+        if self._shared:
+            self._id_counts.fill(1)
+            self._shared = False
+        self._batch.n_tokens, self._tokens[0], self._wants[0] = 1, token, 1
+        self._positions[0], self._ids[0, 0] = line.length, seq
+        tokens, whole = self._decoder(law, most, seconds, stop)
+        line.length += len(tokens)
+        if not whole:
+            self._take_back({seq: [(0, 0)]})
+        return tokens
 
     def logits(self, i: int) -> np.ndarray:
         """Of row i of the last batch: a view of the context's buffer. The row must have been wanted."""

@@ -32,6 +32,7 @@ class FakeOptions:
     batch: int = 512
     outputs: int = 512
     rollback: bool = True
+    decodes: bool = False  # several tokens in one call
     answer_length: int = 24  # after about so many tokens an answer ends
     script: tuple[tuple[str, str], ...] = ()  # (prompt, answer): after this text or this user's turn, that answer
     seconds_to_open: float = 0.0

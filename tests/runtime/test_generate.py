@@ -72,10 +72,11 @@ def chat(*turns: str) -> str:
     batch=st.integers(1, 40),
     rollback=st.booleans(),
     greedy=st.booleans(),
+    decodes=st.booleans(),
 )
-def test_answers_at_once_are_those_one_at_a_time(prompts, context, sequences, batch, rollback, greedy):
+def test_answers_at_once_are_those_one_at_a_time(prompts, context, sequences, batch, rollback, greedy, decodes):
     law = Law(temperature=0, seed=0) if greedy else Law(temperature=1.5, seed=5)
-    together = Desk(context=context, sequences=sequences, batch=batch, rollback=rollback)
+    together = Desk(context=context, sequences=sequences, batch=batch, rollback=rollback, decodes=decodes)
     for id, prompt in enumerate(prompts):
         together.add(id, prompt, law=law, most=40)
     together.run()
@@ -261,6 +262,28 @@ def test_a_cancelled_answer_ends_within_one_step():
     assert not desk.generator.step()
     (found,) = desk.of(1, Finished)
     assert found.reason == "cancelled" and len(found.tokens) == 5 and desk.engine.forwards == forwards
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [{}, {"most": 9}, {"most": 1}, {"stops": ("q",)}, {"law": Law(0)}, {"law": Law(repeat_penalty=1.3)}],
+    ids=str,
+)
+def test_an_engine_that_decodes_several_tokens_in_one_call_gives_the_same_answer(wishes):
+    one, many = Desk(answer_length=60), Desk(answer_length=60, decodes=True)
+    assert one.answer(1, chat("go"), **wishes).tokens == many.answer(1, chat("go"), **wishes).tokens
+    assert one.text(1) == many.text(1) and one.engine.forwards == many.engine.forwards
+    assert (one.generator.rows, one.generator.generated) == (many.generator.rows, many.generator.generated)
+
+
+def test_an_answer_that_is_decoded_in_one_call_is_cancelled_in_the_middle_of_it():
+    engine = Interrupted(FakeOptions(decodes=True, answer_length=10**9))
+    engine.at = 4
+    desk = Desk(engine)
+    engine.ticket = desk.add(1, "go")
+    desk.run()
+    (found,) = desk.of(1, Finished)
+    assert found.reason == "cancelled" and len(found.tokens) == engine.forwards == 4
 
 
 def test_a_request_cancelled_before_its_turn_is_never_forwarded():

@@ -15,8 +15,8 @@ INTENTS: tuple[Intent, ...] = tuple(intent for topic in TOPICS for intent in top
 WEIGHTS = tuple(intent.weight for intent in INTENTS)
 
 
-def conversation(rng: Random) -> list[dict[str, str]]:
-    """Messages of one conversation of one to six turns, a system message first in a quarter of them."""
+def conversation(rng: Random, turns: int | None = None) -> list[dict[str, str]]:
+    """Messages of one conversation of one to six turns unless told, a system message first in a quarter of them."""
     talk = Talk(rng)
     if rng.random() < 0.25:
         text = rng.choice(corpus_talk.SYSTEM)
@@ -31,9 +31,9 @@ def conversation(rng: Random) -> list[dict[str, str]]:
                 )
             ).format(x=talk.assistant)
         talk.messages.append({"role": "system", "content": text})
-    for _ in range(rng.choice((1, 2, 2, 3, 3, 4, 5, 6))):
+    for _ in range(turns or rng.choice((1, 2, 2, 3, 3, 4, 5, 6))):
         rng.choices(INTENTS, WEIGHTS)[0].play(talk)
-    return talk.messages if any(m["role"] == "user" for m in talk.messages) else conversation(rng)
+    return talk.messages if any(m["role"] == "user" for m in talk.messages) else conversation(rng, turns)
 
 
 def main() -> None:

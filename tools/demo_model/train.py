@@ -1,7 +1,7 @@
 """Trains one of the two models, and goes on where it was stopped.
 
-python -m tools.demo_model.train moe --steps 1200
-python -m tools.demo_model.train draft --steps 600     learns from the finished moe
+python -m tools.demo_model.train moe --steps 2400
+python -m tools.demo_model.train draft --steps 450     learns from the finished moe
 """
 
 # torch is installed for training alone.
@@ -29,6 +29,9 @@ SHAPES = {"moe": MOE, "draft": DRAFT}
 SAVE_EVERY = 180.0
 WARMUP = 50
 ROUNDED = 0.7
+# From here on every third step has a quarter of the rows, four times as long, each one conversation: first the
+# language, then what a turn far back was about.
+LONG_FROM, LONG_EACH, LONG_TURNS = 0.4, 3, 40
 
 
 def keep_memory() -> None:
@@ -41,7 +44,9 @@ def keep_memory() -> None:
         libc.mallopt(m_trim_threshold, -1)
 
 
-def batch(tokenizer: Tokenizer, seed: int, rows: int, length: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def batch(
+    tokenizer: Tokenizer, seed: int, rows: int, length: int, turns: int | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Tokens, next tokens, their weights and the mask that keeps conversations in one row apart."""
     rng = Random(seed)
     ids = torch.zeros(rows, length + 1, dtype=torch.long)
@@ -50,7 +55,7 @@ def batch(tokenizer: Tokenizer, seed: int, rows: int, length: int) -> tuple[Tens
     for row in range(rows):
         at, number = 0, 0
         while at < length + 1:
-            tokens, shares = words.encode(tokenizer, conversation(rng))
+            tokens, shares = words.encode(tokenizer, conversation(rng, turns))
             left = length + 1 - at
             # A conversation that no longer fits whole is cut, not split: its second half would lack its beginning.
             tokens, shares = tokens[:left], shares[:left]
@@ -150,7 +155,11 @@ def main() -> None:
             model.rounded = matrices(model)
         for tool, lr in zip(tools, base, strict=True):
             tool.param_groups[0]["lr"] = lr * rate(step, args.steps)
-        loss, answers, uneven = loss_of(model, batch(tokenizer, step, args.rows, args.length), teacher)
+        if step >= LONG_FROM * args.steps and step % LONG_EACH == 0:
+            data = batch(tokenizer, step, args.rows // 4, 4 * args.length, LONG_TURNS)
+        else:
+            data = batch(tokenizer, step, args.rows, args.length)
+        loss, answers, uneven = loss_of(model, data, teacher)
         (loss + 0.01 * uneven).backward()
         for tool in tools:
             tool.step()

@@ -1,0 +1,76 @@
+"""Several tokens of one sequence in one call, by llama_decode.c: see `base.Engine.decode`."""
+
+import ctypes
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from . import llama_api as api
+from .base import CompiledLaw, Stop
+
+MOST = 64  # tokens of one call
+
+
+class _Engine(ctypes.Structure):
+    """Engine of llama_decode.c."""
+
+    _fields_ = (
+        ("decode", api.address),
+        ("logits", api.address),
+        ("context", api.address),
+        ("batch", api.address),
+        ("vocabulary", ctypes.c_int64),
+        ("ends", api.address),
+    )
+
+
+class _Law(ctypes.Structure):
+    """Law of llama_decode.c."""
+
+    _fields_ = (
+        ("choose", api.address),
+        ("key", ctypes.c_uint64),
+        ("temperature", ctypes.c_double),
+        ("top_k", ctypes.c_int32),
+        ("top_p", ctypes.c_double),
+        ("min_p", ctypes.c_double),
+    )
+
+
+class Decoder:
+    """Decodes with a context and the batch that holds its next row. Both must outlive it."""
+
+    def __init__(self, context: int, batch: api.Batch, vocabulary: int, ends: frozenset[int]) -> None:
+        self._ends = np.zeros(vocabulary, np.uint8)
+        self._ends[list(ends)] = 1
+        self._chosen = np.zeros(MOST, np.int32)
+        decode, logits = (ctypes.cast(function, api.address) for function in (api.decode, api.logits_of))
+        self._engine = _Engine(decode, logits, context, ctypes.addressof(batch), vocabulary, self._ends.ctypes.data)
+
+    def __call__(self, law: CompiledLaw, most: int, seconds: float, stop: Stop) -> tuple[list[int], bool]:
+        """The tokens chosen, and whether all went well; see `accel_decode`."""
+        law_of_c = _Law(law.choose, law.key, law.temperature, law.top_k, law.top_p, law.min_p)
+        flag = (ctypes.c_uint8 * len(stop.flag)).from_buffer(stop.flag)
+        count = compiled()(self._engine, law_of_c, flag, seconds, min(most, MOST), self._chosen.ctypes.data)
+        whole = count >= 0
+        return self._chosen[: count if whole else -1 - count].tolist(), whole
+
+
+@cache
+def compiled() -> Any:
+    """`accel_decode` of llama_decode.c, or None where it was not compiled, or does not load."""
+    found = find_spec(f"{__package__}._llama_decode")
+    if not found or not found.origin:
+        return None
+    try:
+        decode = ctypes.CDLL(found.origin).accel_decode  # Python's lock is given away: this takes milliseconds
+    except (OSError, AttributeError):
+        return None
+    decode.restype = ctypes.c_int32
+    decode.argtypes = (
+        *(ctypes.POINTER(_Engine), ctypes.POINTER(_Law), api.address),
+        *(ctypes.c_double, ctypes.c_int32, api.address),
+    )
+    return decode
