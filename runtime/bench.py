@@ -10,11 +10,11 @@ from importlib.metadata import version
 
 from ..errors import EngineError
 from ..units import Bytes
+from .law import Law
 from .messages import Finished, Text
 from .open import Opened, open_model
 from .plan import Estimate
 from .planning import Say, nobody
-from .sampling import Law
 from .settings import Settings
 
 ROUNDS = 5

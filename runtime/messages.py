@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 
 from ..errors import STATUS, AccelError, LinkError
-from .sampling import Law
+from .law import Law
 from .text import Markers
 
 VERSION = 1

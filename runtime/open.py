@@ -16,10 +16,10 @@ from .costs import RowTimes
 from .find import find
 from .footprint import MEMORY
 from .history import History
+from .law import Law
 from .model import ModelSpec
 from .plan import Plan, engine_options
 from .planning import Say, goal_of, nobody, plan_or_raise, this_machine
-from .sampling import Law
 from .session import Session, Wishes, new_seed
 from .settings import Settings
 from .supervisor import Supervisor

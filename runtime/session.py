@@ -13,8 +13,8 @@ import msgspec
 
 from ..errors import AccelError, ContextFull, StateError, TemplateError, UsageError
 from .history import Conversation, History, Message
+from .law import Law
 from .messages import Event, Finished, Part, Text
-from .sampling import Law
 from .supervisor import Answer, Supervisor
 from .template import ChatTemplate
 

@@ -9,8 +9,8 @@ from typing import Any, Self, TypeVar
 
 from ..errors import AccelError, LinkError
 from . import messages
+from .law import Law
 from .life import Life
-from .sampling import Law
 from .text import Markers
 
 _LOOK = 0.5  # seconds after which a waiting thread lets a signal through, on systems that need it

@@ -14,11 +14,14 @@ Text is held back only while it may still become a stop or a marker.
 
 import codecs
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from ..errors import UsageError
-from .engines.base import Vocabulary
+
+if TYPE_CHECKING:
+    from .engines.base import Vocabulary
 
 MOST_STOPS = 64
 LONGEST_STOP = 256  # characters
@@ -31,8 +34,7 @@ class Chunk(NamedTuple):
     thought: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Markers:
+class Markers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What opens and what closes a model's thoughts."""
 
     open: str
@@ -43,7 +45,7 @@ class Markers:
         return prompt.rstrip().endswith(self.open)
 
 
-def pieces(vocabulary: Vocabulary, thoughts: Markers | None) -> Callable[[int], bytes]:
+def pieces(vocabulary: "Vocabulary", thoughts: Markers | None) -> Callable[[int], bytes]:
     """Tokens' bytes, with markers spelled out that are control tokens, which have none of their own."""
     marks: dict[int, bytes] = {}
     for mark in (thoughts.open, thoughts.close) if thoughts else ():

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ["devices", "offload", "runtime", "exporters"]  # each may import those before it
 PURE = ["runtime/plan.py", "runtime/footprint.py", "runtime/schedule.py", "runtime/messages.py"]
-HEAVY = {"torch", "llama_cpp", "rich", "huggingface_hub", "llguidance", "jinja2", "zmq"}
+HEAVY = {"torch", "numpy", "llama_cpp", "rich", "huggingface_hub", "llguidance", "jinja2", "zmq"}
 
 FILES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 
@@ -50,6 +50,12 @@ def test_the_front_door_loads_nothing_heavy():
     code = "import sys, accel, accel.runtime.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not HEAVY & set(loaded)
+
+
+def test_the_front_of_a_chat_leaves_numbers_and_engines_to_its_worker():
+    code = "import sys, accel.runtime.chat.app; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "numpy", "llama_cpp", "llguidance"} & set(loaded)
 
 
 def test_every_package_of_the_house_is_listed_for_installation():

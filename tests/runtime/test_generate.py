@@ -11,8 +11,8 @@ from accel.errors import ContextFull, GrammarError, SettingError, UsageError
 from accel.runtime.engines.base import Stop
 from accel.runtime.engines.fake import FakeEngine, FakeOptions
 from accel.runtime.generate import Generator
+from accel.runtime.law import Law
 from accel.runtime.messages import Failed, Finished, Generate, GrammarSource, Prefilled, Started, Text
-from accel.runtime.sampling import Law
 from accel.runtime.sequences import Sequences
 from accel.runtime.stream import Ticket
 from accel.runtime.text import Markers

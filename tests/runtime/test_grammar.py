@@ -13,7 +13,8 @@ from accel.errors import GrammarError
 from accel.runtime.engines.fake import ENDS, EOS, FakeVocabulary
 from accel.runtime.engines.llama_vocabulary import LlamaVocabulary
 from accel.runtime.grammar import LONGEST, Grammar, Grammars
-from accel.runtime.sampling import Law, Sampler
+from accel.runtime.law import Law
+from accel.runtime.sampling import Sampler
 
 VOCABULARY = FakeVocabulary()
 PERSON = {

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from accel.errors import STATUS, AccelError, LinkError, ModelTruncated
 from accel.runtime import messages
-from accel.runtime.sampling import Law
+from accel.runtime.law import Law
 from accel.runtime.text import Markers
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -122,6 +122,7 @@ GENERATE = {"type": "Generate", "id": 1, "conversation": "c", "prompt": ["hi"], 
         {"law": {"temperature": float("nan")}},
         {"law": {"top_k": 2**62}},
         {"grammar": {"kind": "python", "text": ""}},
+        {"thoughts": {"open": "<think>", "close": "</think>", "more": 1}},
         {"more": 1},
         {"type": "Execute"},
         {"type": ["Generate"]},

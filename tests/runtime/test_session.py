@@ -8,8 +8,8 @@ import pytest
 from accel.errors import ContextFull, StateError, UsageError, WorkerDied
 from accel.runtime.engines.fake import FakeOptions
 from accel.runtime.history import Conversation, History, Message
+from accel.runtime.law import Law
 from accel.runtime.messages import Finished, Started, Text
-from accel.runtime.sampling import Law
 from accel.runtime.session import CACHED, Notice, Session, Wishes
 from accel.runtime.supervisor import Supervisor
 

@@ -29,8 +29,8 @@ from accel.errors import (
 from accel.runtime import life, obituary
 from accel.runtime.engines.fake import FakeEngine, FakeOptions
 from accel.runtime.engines.options import EngineOptions
+from accel.runtime.law import Law
 from accel.runtime.messages import Finished, Prefilled, Started, Text
-from accel.runtime.sampling import Law
 from accel.runtime.supervisor import Answer, Supervisor
 
 ASSETS = Path(__file__).resolve().parents[3] / "shared" / "assets"

@@ -20,7 +20,7 @@ from accel.devices.link.place import LOOPBACK, meeting_place
 from accel.devices.link.sockets import FRAME, Dialer
 from accel.runtime import messages
 from accel.runtime.engines.fake import FakeOptions
-from accel.runtime.sampling import Law
+from accel.runtime.law import Law
 
 PATIENCE = 20.0
 
@@ -295,7 +295,7 @@ def test_it_ends_with_its_parent_in_the_middle_of_a_forward():
 PARENT = """
 import json, sys, time
 from accel.runtime.engines.fake import FakeOptions
-from accel.runtime.sampling import Law
+from accel.runtime.law import Law
 from accel.runtime.supervisor import Supervisor
 
 stage, folder = sys.argv[1:]

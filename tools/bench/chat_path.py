@@ -21,10 +21,10 @@ import llama_cpp
 from pairs import alternate, ratio_of, report
 
 from accel.runtime.engines.options import EngineOptions
+from accel.runtime.law import Law
 from accel.runtime.messages import Finished
 from accel.runtime.plan import engine_options
 from accel.runtime.planning import goal_of, plan_or_raise, this_machine
-from accel.runtime.sampling import Law
 from accel.runtime.settings import Settings
 from accel.runtime.supervisor import Supervisor
 

@@ -14,7 +14,8 @@ import llama_cpp
 import numpy as np
 from pairs import alternate, ratio_of, report
 
-from accel.runtime.sampling import Law, Sampler
+from accel.runtime.law import Law
+from accel.runtime.sampling import Sampler
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 

@@ -9,7 +9,8 @@ import pytest
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Batch, Engine, Stop
 from accel.runtime.engines.options import EngineOptions, FakeOptions
-from accel.runtime.sampling import Law, Sampler, compiled
+from accel.runtime.law import Law
+from accel.runtime.sampling import Sampler, compiled
 
 PROMPT = [5, 9, 33, 12, 7, 101]
 LONG = 60.0  # seconds: more than a test lasts
