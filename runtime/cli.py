@@ -194,7 +194,7 @@ def _doctor(given: argparse.Namespace) -> int:
 
 
 def _models(given: argparse.Namespace) -> int:
-    from .show_models import run
+    from .library.show import run
 
     return run(given.action, given.name, given.json)
 

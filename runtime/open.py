@@ -1,6 +1,6 @@
 """From a model as the user names it to a worker that runs it: the one way in, for the chat, the bench and `accel.open`.
 
-model -> path (find.py) -> ModelSpec -> costs (calibrate.py) -> plan (plan.py) -> worker process (supervisor.py)
+model -> path (library/) -> ModelSpec -> costs (calibrate.py) -> plan (plan.py) -> worker process (supervisor.py)
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from ..errors import AccelError
 from ..units import Bytes
 from .calibrate import is_busy, keep_rows
 from .costs import RowTimes
-from .find import find
 from .footprint import MEMORY
 from .history import History
 from .law import Law
+from .library.find import find
 from .model import ModelSpec
 from .plan import Plan, engine_options
 from .planning import Say, goal_of, nobody, plan_or_raise, this_machine

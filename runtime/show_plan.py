@@ -12,8 +12,8 @@ from ..devices.paths import cache_dir
 from ..units import Bytes, to_json
 from .calibrate import known_costs, time_kernels
 from .costs import Costs, usual_costs
-from .find import plannable
 from .footprint import GPU, MEMORY, Allocation, total
+from .library.find import plannable
 from .model import ModelSpec
 from .plan import Estimate, Goal, Plan, Refusal, cautions, make_plan
 from .planning import goal_of, refused, this_machine

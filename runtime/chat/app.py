@@ -12,8 +12,8 @@ from types import FrameType
 from ...devices.paths import state_dir
 from ...errors import STATUS, AccelError, Cancelled, status
 from .. import show_plan
-from ..find import is_demo
 from ..history import History
+from ..library.find import is_demo
 from ..messages import Event, Finished, Prefilled, Started, Text
 from ..open import Opened, open_model
 from ..session import Notice, Session

@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import ModelError, ModelMissing, NetworkError, PlanRefused
-from .hub import HubModel, Reference, headers_of, models_of
-from .settings import nearest
+from ...errors import ModelError, ModelMissing, NetworkError, PlanRefused
+from ..settings import nearest
+from .header import headers_of
+from .hub import models_of
+from .reference import HubModel, Reference
 
 Check = Callable[[Path], object]  # plans for a model's header; raises PlanRefused or ModelError
 Say = Callable[[str], object]

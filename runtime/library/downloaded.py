@@ -15,12 +15,14 @@ from pathlib import Path
 
 import msgspec
 
-from ..devices.files import write_atomic
-from ..devices.paths import cache_dir
-from ..errors import DiskFull, ModelMissing, UsageError
-from ..units import Bytes, from_json, to_json
+from ...devices.files import write_atomic
+from ...devices.paths import cache_dir
+from ...errors import DiskFull, ModelMissing, UsageError
+from ...units import Bytes, from_json, to_json
 from .choose import Check, Say, choose, preference
-from .hub import HubFile, HubModel, Reference, download, headers_of, is_model_name
+from .download import download
+from .header import headers_of
+from .reference import HubFile, HubModel, Reference, is_model_name
 
 SPARE = Bytes.from_mib(64)  # left free on the disk
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import ModelMissing, UsageError
+from ...errors import ModelMissing, UsageError
 from .choose import Check, Say, choose
-from .hub import Reference, headers_of
-from .library import Library
+from .downloaded import Library
+from .header import headers_of
+from .reference import Reference
 
 
 def is_demo(model: str) -> bool:
@@ -41,7 +42,7 @@ def plannable(model: str, check: Check, say: Say, offline: bool = False) -> Iter
 
 def _local(model: str) -> Path:
     if is_demo(model):
-        from . import demo
+        from .. import demo
 
         return demo.target()
     path = Path(model).expanduser()

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..errors import ModelDamaged, UsageError
-from .library import Entry, Library
+from ...errors import ModelDamaged, UsageError
+from .downloaded import Entry, Library
 
 
 def run(action: str = "list", name: str | None = None, json: bool = False) -> int:

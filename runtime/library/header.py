@@ -1,0 +1,59 @@
+"""The headers of a model that is still on the hub: enough to plan for it before its body is fetched."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ...errors import DiskFull, ModelError
+from ...offload.gguf_header import MOST_HEADER, read_header
+from .hub import stream
+from .reference import HubModel
+
+FIRST_HEADER = 2 * 2**20  # asked for at first; doubled until the header is whole
+
+
+@contextmanager
+def headers_of(model: HubModel) -> Iterator[Path]:
+    """The model's files for a while, with their headers and true sizes but nothing else in them: enough for a plan.
+
+    Raises NetworkError, and the ModelError of a header that is no header.
+    """
+    with TemporaryDirectory(prefix="accel-") as folder:
+        paths = [Path(folder, Path(part.name).name) for part in model.parts]
+        for part, path in zip(model.parts, paths, strict=True):
+            _make_hole(path, part.size)
+        have, want = 0, FIRST_HEADER
+        while have < MOST_HEADER and not _headers_are_whole(paths[0], have):
+            for part, path in zip(model.parts, paths, strict=True):
+                with path.open("r+b") as file:
+                    for chunk, at in stream(model, part, have, min(want, part.size)):
+                        file.seek(at)
+                        file.write(chunk)
+            have, want = want, 2 * want
+        yield paths[0]
+
+
+def _make_hole(path: Path, size: int) -> None:
+    """A file of zeros that takes no room on the disk."""
+    try:
+        with path.open("wb") as file:
+            file.truncate(size)
+    except OSError as error:
+        do = "free some space there, or set TMPDIR to a folder on another disk"
+        raise DiskFull(f"no room for a header in {path.parent}: {error.strerror}", do) from error
+
+
+def _headers_are_whole(path: Path, have: int) -> bool:
+    """Whether the first `have` bytes of every file hold its header; or it can be no header, whatever follows."""
+    with path.open("rb") as file:
+        if have and file.read(4) != b"GGUF":
+            return True
+    try:
+        header = read_header(path)
+    except ModelError:
+        return False
+    starts: dict[Path, int] = {}
+    for tensor in header.tensors.values():
+        starts[tensor.file] = min(tensor.offset, starts.get(tensor.file, tensor.offset))
+    return all(start <= have for start in starts.values())
