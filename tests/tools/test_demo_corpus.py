@@ -1,6 +1,7 @@
 """The corpus of the demonstration model: right, repeatable, and without what the examination asks."""
 
 import re
+from collections import Counter
 from random import Random
 
 import pytest
@@ -11,6 +12,7 @@ from accel.tools.demo_model.corpus import INTENTS, conversation
 from accel.tools.demo_model.corpus_arithmetic import held_out
 from accel.tools.demo_model.grammar import count, expand, phrase, plain, recogniser, slip
 from accel.tools.demo_model.questions import QUESTIONS, Question
+from accel.tools.demo_model.questions_again import QUESTIONS_AGAIN
 from accel.tools.demo_model.talk import Talk, in_examination
 from accel.tools.demo_model.unseen import check_unseen, recognisers, unwrapped
 from accel.tools.demo_model.words import HELD_OUT_NAMES
@@ -112,13 +114,20 @@ def test_an_unbalanced_pattern_is_refused():
         count("[a|b")
 
 
-def test_the_examination_has_sixty_questions_and_two_turn_conversations():
-    assert len(QUESTIONS) == 60
-    assert sum(len(question.turns) > 1 for question in QUESTIONS) >= 10
+@pytest.mark.parametrize("questions", [QUESTIONS, QUESTIONS_AGAIN], ids=["first", "second"])
+def test_an_examination_has_sixty_questions_of_the_same_topics_and_two_turn_conversations(questions):
+    topics = Counter(question.topic for question in questions)
+    assert topics == {"arithmetic": 14, "facts": 19, "memory": 12, "accel": 10, "talk": 5}
+    assert sum(len(question.turns) > 1 for question in questions) >= 10
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.turns[-1])
-def test_the_corpus_does_not_know_a_question_of_the_examination(question):
+def test_the_second_examination_repeats_nothing_of_the_first():
+    assert not {turn for q in QUESTIONS for turn in q.turns} & {turn for q in QUESTIONS_AGAIN for turn in q.turns}
+    assert not {q.operands for q in QUESTIONS if q.operands} & {q.operands for q in QUESTIONS_AGAIN}
+
+
+@pytest.mark.parametrize("question", QUESTIONS + QUESTIONS_AGAIN, ids=lambda question: question.turns[-1])
+def test_the_corpus_does_not_know_a_question_of_an_examination(question):
     check_unseen(question)
 
 
