@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MEASURED, KERNELS = "times measured on this model", "kernels measured on this machine"  # what estimates rest on
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # forwards of so many rows are timed
 _FEWEST = 4  # forwards that are timed, however slow
-TOKEN_SECONDS = 25e-6  # to choose a token and to make it text
+TOKEN_SECONDS = 8e-6  # to choose a token
 USUAL_DEPTH = 512  # positions that a decoded token is assumed to look back at
 
 _CACHED, _STREAMED = Bytes.from_mib(12), Bytes.from_mib(96)  # weights that surely are, and are not, in a core's cache

@@ -138,6 +138,7 @@ class LlamaCpp:
         self._stop: Stop | None = None
         self._stop_flag: Any = None
         self._make_batch(self.can.rows, 1 + self.can.branches)
+        self._decoder = llama_decode.Decoder(context, self._batch, self.vocabulary.size, self.vocabulary.ends)
 
     def _make_batch(self, rows: int, width: int) -> None:
         """The one batch that every forward fills: arrays of ours that llama.cpp reads in place."""
@@ -150,7 +151,6 @@ class LlamaCpp:
         self._wants = np.zeros(rows, np.int8)
         self._id_rows = (self._ids.ctypes.data + np.arange(rows) * self._ids.strides[0]).astype(np.uint64)
         self._batch = api.new_batch(self._tokens, self._positions, self._id_counts, self._id_rows, self._wants)
-        self._decoder = llama_decode.Decoder(self._context, self._batch, self.vocabulary.size, self.vocabulary.ends)
 
     def forward(self, batch: Batch, taps: Sequence[Tap] = (), stop: Stop | None = None) -> LlamaRows:
         n = len(batch.tokens)

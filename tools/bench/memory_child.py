@@ -11,8 +11,9 @@ import accel.runtime.worker  # noqa: F401 - what a worker has in memory counts
 from accel.devices.resident import resident
 from accel.runtime.costs import RowTimes, measure_rows
 from accel.runtime.engines import open_engine
-from accel.runtime.engines.base import Batch
+from accel.runtime.engines.base import Batch, Stop
 from accel.runtime.engines.options import EngineOptions
+from accel.runtime.sampling import Law, Sampler
 from accel.units import Bytes, from_json, to_json
 
 ROWS = 512  # of one forward
@@ -91,14 +92,14 @@ def tokens(engine: Any, count: int) -> list[int]:
 
 def decode_rate(engine: Any) -> float:
     """Tokens per second of one sequence: the best of a few runs, since others only ever slow one down."""
-    rates = []
+    sampler, rates = Sampler(Law(seed=1), engine.vocabulary.size), []
     for _ in range(RUNS):
         engine.forward(Batch.chain(0, tokens(engine, DEPTH)))
         engine.commit(0, range(DEPTH))
-        batch, start = Batch.chain(0, [1]), time.perf_counter()
-        for _ in range(DECODED):
-            batch.tokens[0] = engine.forward(batch).row(0).argmax()
-            engine.commit(0, (0,))
+        token, done, start = 1, 0, time.perf_counter()
+        while done < DECODED:
+            chosen = engine.decode(0, token, sampler, DECODED - done, 60.0, Stop())
+            token, done = chosen[-1], done + len(chosen)
         rates.append(DECODED / (time.perf_counter() - start))
         engine.truncate(0, 0)
     return max(rates)

@@ -339,13 +339,13 @@ def tell(talk: Talk, thing: str | None = None) -> None:
 
 
 def ask(talk: Talk) -> None:
-    told = sorted(set(talk.known) & set(TELL))
-    if told and talk.rng.random() < 0.85:
+    told, untold = sorted(set(talk.known) & set(TELL)), sorted(set(TELL) - set(talk.known))
+    if told and (not untold or talk.rng.random() < 0.85):
         thing = talk.rng.choice(told)
         x, animal = talk.known[thing], talk.known["animal"]
         talk.turn(ASK[thing], RECALL[thing], x=x, animal=animal, one=a(x))
     else:
-        thing = talk.rng.choice(sorted(set(TELL) - set(told)))
+        thing = talk.rng.choice(untold)
         animal = talk.rng.choice(PETS)
         talk.turn(ASK[thing], f"You have not told me {UNKNOWN[thing]} yet.", animal=animal)
 
