@@ -31,7 +31,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     try:
         sink = temporary.open("x+b")
     except OSError as error:
-        raise _said(path, error) from error
+        raise write_error(path, error) from error
     try:
         with sink:
             yield sink
@@ -39,7 +39,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         _replace(temporary, path)
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise _said(path, error) from error
+            raise write_error(path, error) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -50,17 +50,18 @@ def _finish(sink: BinaryIO, path: Path) -> None:
         sink.flush()
         os.fsync(sink.fileno())
     except OSError as error:
-        raise _said(path, error) from error
+        raise write_error(path, error) from error
 
 
 def _replace(temporary: Path, path: Path) -> None:
     try:
         temporary.replace(path)
     except OSError as error:
-        raise _said(path, error) from error
+        raise write_error(path, error) from error
 
 
-def _said(path: Path, error: OSError) -> AccelError:
+def write_error(path: Path, error: OSError) -> AccelError:
+    """Why a file could not be written, as an error that says what to do: DiskFull where there is no room."""
     if error.errno in _NO_ROOM:
         return DiskFull(f"no room for {path}", f"free some space on the disk that holds {path.parent}")
     why = error.strerror or str(error)

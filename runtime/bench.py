@@ -2,14 +2,16 @@
 
 import json as json_module
 import math
+import shlex
 import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 
 from ..errors import EngineError
 from ..units import Bytes
+from .chat.blocks import printable
 from .law import Law
 from .messages import Finished, Text
 from .open import Opened, open_model
@@ -88,7 +90,7 @@ def _round(opened: Opened, prompt: tuple[int, ...], answer: int) -> tuple[Finish
     worker = opened.worker
     worker.forget(_NAME)
     never = tuple((token, -math.inf) for token in worker.wait().ends)  # so that every answer has the same length
-    law = replace(Law(), seed=0, logit_bias=never)
+    law = Law(logit_bias=never)
     began, first, done = time.perf_counter(), 0.0, None
     for event in worker.generate(_NAME, (prompt,), law, most=answer):
         if isinstance(event, Text):
@@ -104,7 +106,7 @@ def _round(opened: Opened, prompt: tuple[int, ...], answer: int) -> tuple[Finish
 def _facts(opened: Opened, result: Result) -> dict[str, object]:
     plan = opened.plan
     return {
-        "command": " ".join(["accel", *sys.argv[1:]]),
+        "command": shlex.join(["accel", *sys.argv[1:]]),
         "version": version("accel-runtime"),
         "engine": f"llama-cpp-python {version('llama-cpp-python')}",
         "model": {"name": plan.model.name, "size": int(plan.model.size), "format": plan.model.format},
@@ -118,6 +120,7 @@ def _facts(opened: Opened, result: Result) -> dict[str, object]:
 def _print(opened: Opened, result: Result) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     plan = opened.plan
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -129,7 +132,7 @@ def _print(opened: Opened, result: Result) -> None:
     table.add_row("peak memory", str(result.peak), str(result.planned), "of the worker's process")
     table.add_row("loading", f"{result.loading:.2f} s", "", f"{plan.model.size} {plan.model.format}")
     console = Console(highlight=False)
-    console.print(f"{plan.model.name}, {result.rounds} rounds, medians", style="bold")
+    console.print(Text(f"{printable(plan.model.name)}, {result.rounds} rounds, medians", "bold"))
     console.print(table)
 
 

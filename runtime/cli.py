@@ -89,7 +89,8 @@ def _unknown(words: list[str], parser: argparse.ArgumentParser) -> UsageError:
 
     flags = [word.split("=")[0] for word in words if word.startswith("--")]
     if not flags:
-        return UsageError(f"'{words[0]}' is one argument too many", f"see {parser.prog} --help")
+        what = "an unknown setting" if words[0].startswith("-") else "one argument too many"
+        return UsageError(f"'{words[0]}' is {what}", f"see {parser.prog} --help")
     known = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
     return SettingError(f"unknown setting {flags[0]}", f"the nearest is {nearest(flags[0], known)}")
 

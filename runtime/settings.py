@@ -14,8 +14,10 @@ from typing import Any
 from ..devices.paths import config_dir
 from ..errors import SettingError, UsageError
 from ..units import Bytes
+from .text import LONGEST_STOP, MOST_STOPS
 
 PREFIX = "ACCEL_"
+_MOST = 2**31 - 1  # that a count of tokens can be
 FOLDER_VARIABLE = PREFIX + "HOME"  # read by devices/paths.py before there can be a settings file
 
 
@@ -30,12 +32,13 @@ class Kind:
 def _text(value: object) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError
+    value.encode()  # raises a ValueError for what is no character, and could not be sent to a worker
     return value
 
 
 def _texts(value: object) -> tuple[str, ...]:
     found = tuple(_text(item) for item in (value if isinstance(value, list | tuple) else [value]))
-    if "" in found:
+    if len(found) > MOST_STOPS or not all(0 < len(text) <= LONGEST_STOP for text in found):
         raise ValueError
     return found
 
@@ -51,40 +54,36 @@ def _size(value: object) -> Bytes:
     return Bytes.parse(str(value))
 
 
-def _within(value: Any, low: float, high: float | None) -> Any:
-    if not low <= value <= (float("inf") if high is None else high):
+def _within(value: Any, low: float, high: float) -> Any:
+    if not low <= value <= high:
         raise ValueError
     return value
 
 
-def _bounds(low: float, high: float | None) -> str:
-    return f"from {low:g} to {high:g}" if high is not None else f"of at least {low:g}"
-
-
-def _whole(low: int, high: int | None = None) -> Kind:
+def _whole(low: int, high: int) -> Kind:
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ValueError
         return _within(int(value), low, high)
 
-    return Kind(f"a whole number {_bounds(low, high)}", read)
+    return Kind(f"a whole number from {low} to {high}", read)
 
 
-def _number(low: float, high: float | None = None) -> Kind:
+def _number(low: float, high: float) -> Kind:
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError
         return _within(float(value), low, high)
 
-    return Kind(f"a number {_bounds(low, high)}", read)
+    return Kind(f"a number from {low} to {high}", read)
 
 
 def _one_of(*words: str) -> Kind:
     return Kind(f"one of {', '.join(words)}", lambda value: words[words.index(value)])
 
 
-TEXT = Kind("text", _text)
-TEXTS = Kind("one or more texts, none of them empty", _texts)
+TEXT = Kind("text in UTF-8", _text)
+TEXTS = Kind(f"at most {MOST_STOPS} texts, each of 1 to {LONGEST_STOP} characters", _texts)
 SWITCH = Kind("true or false", _switch)
 SIZE = Kind("a size such as 6GiB or 512MiB", _size)
 
@@ -99,22 +98,27 @@ class Settings:
     """What the user wants, each field resolved; see the module's docstring."""
 
     model: str = _row("", TEXT, "the model: a GGUF file, or hf:owner/repo[:file]", "the demo model")
-    context: int | None = _row(None, _whole(1), "tokens of context", "as many as are sensible and fit")
+    context: int | None = _row(None, _whole(1, _MOST), "tokens of context", "as many as are sensible and fit")
     memory: Bytes | None = _row(None, SIZE, "most memory that may be used", "what the machine has free")  # noqa: RUF009
     kv_type: str | None = _row(
-        None, _one_of("f16", "q8_0", "q4_0", "f32"), "format of the KV cache", "f16, which keeps the text exact"
+        None,
+        _one_of("f16", "q8_0", "q4_0", "f32"),
+        "format of the KV cache: f16, q8_0, q4_0 or f32",
+        "f16, which keeps the text exact",
     )
     approximate: bool = _row(False, SWITCH, "allow what changes the text where nothing else fits: a smaller KV format")
     threads: int | None = _row(None, _whole(1, 1024), "threads that compute", "the fastest number, as measured")
     temperature: float = _row(0.8, _number(0, 100), "how freely the next token is drawn; 0 always takes the likeliest")
-    top_k: int = _row(40, _whole(0), "draw among this many likeliest tokens; 0 for all")
+    top_k: int = _row(40, _whole(0, _MOST), "draw among this many likeliest tokens; 0 for all")
     top_p: float = _row(0.95, _number(0, 1), "draw among the likeliest tokens that together have this probability")
     min_p: float = _row(0.0, _number(0, 1), "leave out tokens less likely than this share of the likeliest")
     repeat_penalty: float = _row(1.0, _number(0.01, 100), "makes recent tokens less likely; 1 leaves them as they are")
     seed: int | None = _row(
         None, _whole(0, 2**64 - 1), "same seed, same text", "a new one for every chat, told by /stats"
     )
-    max_tokens: int | None = _row(None, _whole(1), "most tokens of one answer", "until it ends or the context is full")
+    max_tokens: int | None = _row(
+        None, _whole(1, _MOST), "most tokens of one answer", "until it ends or the context is full"
+    )
     stop: tuple[str, ...] = _row((), TEXTS, "text at which an answer ends; may be given several times")
     system: str = _row("", TEXT, "system prompt", "the model's own")
     sessions: bool = _row(True, SWITCH, "keep conversations on disk, so that they can be resumed")
@@ -133,7 +137,8 @@ class Setting:
 
     @property
     def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
+        """As it is typed; the model is the one that has no flag."""
+        return "MODEL" if self.name == "model" else "--" + self.name.replace("_", "-")
 
     @property
     def variable(self) -> str:
@@ -224,8 +229,7 @@ def markdown() -> str:
     """The table for people; README.md holds exactly this between its markers."""
     lines = ["| flag | environment | `accel.toml` | default | what it does |", "|---|---|---|---|---|"]
     for row in TABLE.values():
-        flag = "MODEL" if row.name == "model" else f"`{row.flag}`"
-        lines.append(f"| {flag} | `{row.variable}` | `{row.name}` | {row.default_words} | {row.help} |")
+        lines.append(f"| `{row.flag}` | `{row.variable}` | `{row.name}` | {row.default_words} | {row.help} |")
     lines.append(f"| | `{FOLDER_VARIABLE}` | | the system's own | one folder for all files of accel |")
     return "\n".join(lines)
 

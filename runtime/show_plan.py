@@ -11,6 +11,7 @@ from ..devices.machine import Machine
 from ..devices.paths import cache_dir
 from ..units import Bytes, to_json
 from .calibrate import known_costs, time_kernels
+from .chat.blocks import printable
 from .costs import Costs, usual_costs
 from .footprint import GPU, MEMORY, Allocation, total
 from .library.find import plannable
@@ -97,8 +98,8 @@ def _heading(plan: Plan) -> Any:
 
     model = plan.model
     experts = f", {model.experts} experts of which {model.experts_used} are used" if model.experts else ""
-    parts = (model.name, f": {model.architecture}, {model.layers} layers{experts}, {model.size} ", model.format)
-    return Text.assemble((parts[0], "bold"), parts[1], parts[2], f"\non {plan.machine.name}")
+    facts = f": {model.architecture}, {model.layers} layers{experts}, {model.size} {model.format}"
+    return Text.assemble((printable(model.name), "bold"), facts, f"\non {plan.machine.name}")
 
 
 def _memory_table(plan: Plan, tier: str, size: Bytes) -> Any:

@@ -40,7 +40,7 @@ def preference(model: HubModel) -> tuple[int, int]:
 def choose(wanted: Reference, check: Check, say: Say, offline: bool = False) -> HubModel:
     """The model of the hub that is meant; one that was not named must pass `check`.
 
-    Raises what `check` raises, ModelMissing, NetworkError.
+    Raises what `check` raises, ModelMissing, NetworkError, DiskFull.
     """
     if offline:
         raise NetworkError(f"{wanted} is not here, and offline is set", "see `accel models` for what is here")

@@ -9,13 +9,13 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from ...devices.files import write_atomic
+from ...devices.files import write_atomic, write_error
 from ...devices.paths import cache_dir
 from ...errors import DiskFull, ModelMissing, UsageError
 from ...units import Bytes, from_json, to_json
@@ -73,9 +73,9 @@ class Library:
 
     def entries(self) -> list[Entry]:
         """What is there, by name; records that are damaged or lie in another repository's folder do not count."""
-        found = (_read_record(record) for record in self.folder.glob("*/*/**/*.gguf.json"))
-        entries = (self._entry(model) for model in found if model)
-        return sorted((entry for entry in entries if entry.record.is_file()), key=lambda entry: entry.name)
+        found = ((record, _read_record(record)) for record in self.folder.glob("*/*/**/*.gguf.json"))
+        entries = [(record, self._entry(model)) for record, model in found if model]
+        return sorted((entry for record, entry in entries if entry.record == record), key=lambda entry: entry.name)
 
     def _entry(self, model: HubModel) -> Entry:
         return Entry(model, self.folder / model.repo)
@@ -104,7 +104,7 @@ class Library:
     def get(self, wanted: Reference, check: Check, say: Say, offline: bool = False) -> Path:
         """The path of a model, downloaded where it is not here yet, once `check` has let its header pass.
 
-        Raises what `check` raises, ModelMissing, NetworkError, DiskFull.
+        Raises what `check` raises, ModelMissing, NetworkError, DiskFull, AccelError where it may not be written.
         """
         if path := self.here(wanted, say):
             return path
@@ -119,9 +119,9 @@ class Library:
     def _download(self, entry: Entry, say: Say) -> None:
         model = entry.model
         fresh = not entry.record.exists()
-        entry.path.parent.mkdir(parents=True, exist_ok=True)
-        self._check_room(entry)
         try:
+            entry.path.parent.mkdir(parents=True, exist_ok=True)
+            self._check_room(entry)
             write_atomic(entry.record, to_json(model))
             say(f"downloading {entry.name}, {model.size}")
             with _progress(model) as show:
@@ -134,10 +134,11 @@ class Library:
                     done += part.size
         except (OSError, DiskFull) as error:
             if fresh:
-                self.remove(entry)
+                with suppress(OSError):  # the folder cannot even be looked at
+                    self.remove(entry)
             if isinstance(error, DiskFull):
                 raise
-            raise DiskFull(f"cannot write {entry.path}: {error.strerror}", "free some space there") from error
+            raise write_error(entry.path, error) from error
 
     def _check_room(self, entry: Entry) -> None:
         begun = sum(path.stat().st_size for part in entry.model.parts for path in _unfinished(entry.file(part)))

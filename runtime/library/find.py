@@ -1,5 +1,6 @@
 """A model as the user names it -> a path: a file, a model of the hub, or nothing for the demo model."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,8 +46,11 @@ def _local(model: str) -> Path:
         from .. import demo
 
         return demo.target()
-    path = Path(model).expanduser()
-    if not path.exists() and _names_repository(model):
+    try:
+        path = Path(model).expanduser()
+    except RuntimeError as error:
+        raise ModelMissing(f"there is no file {model}: nobody has that name here", "check the path") from error
+    if _names_repository(model) and not os.path.exists(path):  # noqa: PTH110 - Path's own raises where one may not look
         raise ModelMissing(f"there is no file {model}", f"for a model of the hub write hf:{model}")
     return path
 

@@ -17,16 +17,17 @@ FIRST_HEADER = 2 * 2**20  # asked for at first; doubled until the header is whol
 def headers_of(model: HubModel) -> Iterator[Path]:
     """The model's files for a while, with their headers and true sizes but nothing else in them: enough for a plan.
 
-    Raises NetworkError, and the ModelError of a header that is no header.
+    Raises NetworkError and DiskFull. What is no header is left to whoever reads it.
     """
     with TemporaryDirectory(prefix="accel-") as folder:
         paths = [Path(folder, Path(part.name).name) for part in model.parts]
         for part, path in zip(model.parts, paths, strict=True):
-            _make_hole(path, part.size)
+            with _room(path.parent), path.open("wb") as file:
+                file.truncate(part.size)  # zeros that take no room on the disk
         have, want = 0, FIRST_HEADER
         while have < MOST_HEADER and not _headers_are_whole(paths[0], have):
             for part, path in zip(model.parts, paths, strict=True):
-                with path.open("r+b") as file:
+                with _room(path.parent), path.open("r+b") as file:
                     for chunk, at in stream(model, part, have, min(want, part.size)):
                         file.seek(at)
                         file.write(chunk)
@@ -34,14 +35,13 @@ def headers_of(model: HubModel) -> Iterator[Path]:
         yield paths[0]
 
 
-def _make_hole(path: Path, size: int) -> None:
-    """A file of zeros that takes no room on the disk."""
+@contextmanager
+def _room(folder: Path) -> Iterator[None]:
     try:
-        with path.open("wb") as file:
-            file.truncate(size)
+        yield
     except OSError as error:
         do = "free some space there, or set TMPDIR to a folder on another disk"
-        raise DiskFull(f"no room for a header in {path.parent}: {error.strerror}", do) from error
+        raise DiskFull(f"no room for a header in {folder}: {error.strerror}", do) from error
 
 
 def _headers_are_whole(path: Path, have: int) -> bool:

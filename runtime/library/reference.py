@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 
 from ...errors import UsageError
+from ...offload.gguf_header import MOST_PARTS
 from ...units import Bytes
 
-_REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-_FILE = re.compile(r"(?!\.)[^\\\0-\x1f/:]{1,200}(?:/(?!\.)[^\\\0-\x1f/:]{1,200}){0,7}", re.DOTALL)
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_FILE = re.compile(r"(?!\.)[^\\/:]{1,200}(?:/(?!\.)[^\\/:]{1,200}){0,7}")
 _PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
 
 
@@ -36,8 +37,9 @@ class Reference:
 
 
 def is_model_name(name: str) -> bool:
-    """Whether it can be a GGUF file's path inside a repository, and stays inside a folder when it is written there."""
-    return bool(_FILE.fullmatch(name)) and name.endswith(".gguf")
+    """Whether it can be a GGUF file's path inside a repository, stays inside a folder when it is written there, and
+    does nothing to a terminal that shows it."""
+    return bool(_FILE.fullmatch(name)) and name.endswith(".gguf") and name.isprintable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,6 @@ def grouped(repo: str, commit: str, files: list[HubFile]) -> list[HubModel]:
         else:
             models.append(HubModel(repo, commit, (file,)))
     for (_, count), parts in splits.items():
-        if sorted(parts) == list(range(1, count + 1)):
+        if count <= MOST_PARTS and sorted(parts) == list(range(1, count + 1)):
             models.append(HubModel(repo, commit, tuple(parts[number] for number in range(1, count + 1))))
     return sorted(models, key=lambda model: model.name)

@@ -16,7 +16,7 @@ def run(action: str = "list", name: str | None = None, json: bool = False) -> in
     if action == "remove":
         if not name:
             raise UsageError("'accel models remove' needs a name", "see `accel models`")
-        return _remove(library, library.find(name))
+        return _remove(library, library.find(name), json)
     entries = library.find(name) if name else library.entries()
     if action == "verify":
         return _verify(library, entries, json)
@@ -63,14 +63,17 @@ def _verify(library: Library, entries: list[Entry], json: bool) -> int:
     if damaged:
         names = ", ".join(entry.name for entry in damaged)
         raise ModelDamaged(
-            f"{len(damaged)} of {len(entries)} models are damaged: {names}", "remove them and fetch them again"
+            f"{len(damaged)} of {len(entries)} models damaged: {names}", "remove them and fetch them again"
         )
     return 0
 
 
-def _remove(library: Library, entries: list[Entry]) -> int:
-    for entry in entries:
-        print(f"removed {entry.name}: {library.remove(entry)} freed")
+def _remove(library: Library, entries: list[Entry], json: bool) -> int:
+    freed = {entry.name: library.remove(entry) for entry in entries}
+    if json:
+        return _print_json([{"name": name, "freed": int(size)} for name, size in freed.items()])
+    for name, size in freed.items():
+        print(f"removed {name}: {size} freed")
     return 0
 
 

@@ -11,10 +11,10 @@ import pytest
 STORIES = Path(__file__).resolve().parents[2].parent / "shared" / "assets" / "models" / "stories260K.gguf"
 
 
-def bench(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def bench(home: Path, *words: str, model: Path = STORIES) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ACCEL_")}
     return subprocess.run(
-        [sys.executable, "-m", "accel.runtime.cli", "bench", str(STORIES), "--context", "256", *words],
+        [sys.executable, "-m", "accel.runtime.cli", "bench", str(model), "--context", "256", *words],
         capture_output=True, text=True, timeout=100, env={**clean, "ACCEL_HOME": str(home)}, check=False,
     )  # fmt: skip
 
@@ -38,7 +38,12 @@ def test_json_holds_what_was_measured_beside_what_was_predicted(home):
     assert found["choices"]["context"] == 256 and "--json" in found["command"]
 
 
-def test_the_table_names_every_figure(home):
-    done = bench(home)
+def test_the_table_names_every_figure_and_obeys_no_models_name(home, tmp_path):
+    raw = STORIES.read_bytes()
+    at = raw.index(b"llama", raw.index(b"general.name"))
+    hostile = tmp_path / "hostile.gguf"
+    hostile.write_bytes(raw[:at] + b"\x1b[/b]" + raw[at + 5 :])
+    done = bench(home, model=hostile)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[/b], ")
     assert all(word in done.stdout for word in ("decode", "prefill", "first token", "peak memory", "loading"))

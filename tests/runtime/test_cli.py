@@ -1,5 +1,6 @@
 """The command line as a user meets it: one line per error, its own exit code, nothing half-written."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -106,6 +107,7 @@ def test_help_of_chat_holds_every_setting(accel):
         (["chat", "a", "b"], UsageError, "'b'"),
         (["chta"], UsageError, "chat"),
         (["chat", "--seed"], UsageError, "--seed"),
+        (["chat", "-t", "5"], UsageError, "'-t' is an unknown setting"),
         (["models", "burn"], UsageError, "remove"),
         (["models", "remove"], UsageError, "needs a name"),
         (["models", "remove", "a/b"], ModelMissing, "accel models"),
@@ -182,6 +184,11 @@ def test_models_are_listed_verified_and_removed(accel, home, tmp_path):
     done = accel("models", "verify", "owner/tiny")
     assert "checksum" in done.stdout and done.returncode == 16 and "fetch them again" in done.stderr
     assert '"whole": true' in accel("models", "--json").stdout
+    other = home / "cache" / "models" / "owner" / "other"
+    shutil.copytree(folder, other)
+    (other / "a.gguf.json").write_text((record % sha256).replace("owner/tiny", "owner/other"))
+    removed = json.loads(accel("models", "remove", "owner/other", "--json").stdout)
+    assert removed == [{"name": "owner/other:a.gguf", "freed": 3}]
     assert "3 B freed" in accel("models", "remove", "hf:owner/tiny:a.gguf").stdout
     assert not list((home / "cache" / "models").iterdir())
 
@@ -203,6 +210,13 @@ def left_behind(home: Path) -> list[str]:
 @pytest.mark.parametrize("command", ["chat", "plan", "bench"])
 def test_a_missing_file_is_said(accel, command):
     refused(accel(command, "nothing.gguf"), ModelMissing, "nothing.gguf", "check the path")
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/a.gguf", "a" * 5000])
+def test_a_path_that_cannot_be_is_said(accel, name):
+    done = accel("chat", name)
+    assert done.returncode in (STATUS[ModelMissing].exit, STATUS[ModelUnreadable].exit)
+    assert done.stderr.startswith("accel: ") and len(done.stderr.splitlines()) == 1
 
 
 def test_the_name_of_a_repository_without_hf_is_explained(accel):

@@ -67,7 +67,12 @@ def test_the_file_holds_values_of_their_own_types(tmp_path, text, name, value):
         ("threads = 0", "from 1 to 1024"),
         ("memory = 'much'", "6GiB"),
         ("memory = true", "6GiB"),
-        ("stop = ['']", "none of them empty"),
+        ("top_k = 9999999999", "from 0 to 2147483647"),
+        ("max_tokens = 99999999999999999999999", "from 1 to 2147483647"),
+        ("seed = -1", "from 0 to 18446744073709551615"),
+        ("stop = ['']", "each of 1 to 256 characters"),
+        (f"stop = ['{'x' * 257}']", "each of 1 to 256 characters"),
+        (f"stop = {['x'] * 65}", "at most 64"),
         ("kv_type = 'q2'", "f16, q8_0"),
         ("system = ['a']", "text"),
         ("sessions = 1", "true or false"),
@@ -102,6 +107,12 @@ def test_an_unknown_environment_variable_names_the_nearest():
 
 def test_the_folder_of_accel_is_no_setting_and_no_error():
     assert resolve({}, {"ACCEL_HOME": "/tmp", "ACCELERATE_X": "1"}, NOWHERE) == Settings()
+
+
+@pytest.mark.parametrize("name", ["model", "system", "stop"])
+def test_bytes_that_are_no_text_are_refused_before_anything_is_done_with_them(name):
+    with pytest.raises(SettingError, match="udcff"):
+        resolve({name: "\udcff"}, {}, NOWHERE)
 
 
 def test_an_unknown_flag_names_the_nearest():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accel.errors import DiskFull, ModelMissing
+from accel.errors import AccelError, DiskFull, ModelMissing
 from accel.offload.gguf_header import read_header
 from accel.runtime.library import hub as hub_module
 
@@ -27,8 +27,8 @@ def test_a_disk_without_room_is_said_before_anything_is_written(hub, library):
     hub.listing = listing
     hub.files[REPO] = {}
     with pytest.raises(DiskFull, match="free some space"):
-        library._download(entry := library._entry(hub_module.models_of(REPO)[0]), lambda _: None)
-    assert not entry.record.exists() and not entry.path.exists()
+        library._download(library._entry(hub_module.models_of(REPO)[0]), lambda _: None)
+    assert not list(library.folder.rglob("*"))
 
 
 def test_a_disk_that_fills_up_midway_is_said_and_nothing_is_left(hub, library):
@@ -89,6 +89,24 @@ def test_verifying_tells_what_is_wrong_and_removing_frees_it(hub, library):
     assert not list(library.folder.iterdir())
     with pytest.raises(ModelMissing):
         library.find("owner/tiny")
+
+
+def test_a_record_in_another_repositorys_folder_does_not_count(hub, library):
+    hub.files[REPO] = {"a.gguf": gguf(10)}
+    get(library, "hf:owner/tiny")
+    (entry,) = library.entries()
+    elsewhere = library.folder / "owner" / "other" / "b.gguf.json"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(entry.record.read_bytes())
+    assert library.entries() == [entry]
+
+
+def test_a_folder_that_may_not_be_written_to_is_not_called_full(hub, library):
+    hub.files[REPO] = {"a.gguf": gguf(10)}
+    library.folder.parent.joinpath("models").write_text("a file")
+    with pytest.raises(AccelError, match="cannot write") as raised:
+        get(library, "hf:owner/tiny:a.gguf")
+    assert not isinstance(raised.value, DiskFull)
 
 
 @pytest.mark.parametrize(

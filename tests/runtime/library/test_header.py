@@ -1,8 +1,10 @@
 """A model is planned for by its header, before anything else of it is asked for."""
 
+import errno
+
 import pytest
 
-from accel.errors import ModelDamaged, PlanRefused
+from accel.errors import DiskFull, ModelDamaged, PlanRefused
 from accel.offload.gguf_header import read_header
 from accel.runtime.library import header as header_module
 
@@ -27,6 +29,16 @@ def test_a_header_of_any_length_is_fetched_whole(hub, library, monkeypatch, leng
     header, size = seen[0]
     assert header.metadata["note"] == "n" * length
     assert size == len(hub.files[REPO]["a.gguf"])
+
+
+def test_a_folder_without_room_for_a_header_is_said(hub, library, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    hub.files[REPO] = {"a.gguf": gguf(10)}
+    monkeypatch.setattr(header_module, "stream", full)
+    with pytest.raises(DiskFull, match="TMPDIR"):
+        get(library, "hf:owner/tiny:a.gguf")
 
 
 def test_what_is_no_gguf_is_refused_after_its_first_bytes(hub, library, monkeypatch):

@@ -47,7 +47,14 @@ def test_no_file_name_leaves_its_folder(name):
         assert ".." not in name.split("/")
 
 
+@pytest.mark.parametrize("letter", ["\n", "\x1b", "\x9b", "\u202e", "\ud800"])
+def test_no_file_name_makes_a_terminal_obey(letter):
+    assert is_model_name("a b.gguf") and not is_model_name(f"a{letter}b.gguf")
+
+
 def test_an_incomplete_split_is_no_model():
     files = [HubFile(f"a-0000{number}-of-00003.gguf", Bytes(1)) for number in (1, 3)]
     assert grouped(REPO, "", [*files, HubFile("b.gguf", Bytes(1))])[0].name == "b.gguf"
     assert len(grouped(REPO, "", files)) == 0
+    parts = [HubFile(f"a-{number:05d}-of-01000.gguf", Bytes(1)) for number in range(1, 1001)]
+    assert len(grouped(REPO, "", parts)) == 0  # more than any header may name
