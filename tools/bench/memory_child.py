@@ -13,7 +13,8 @@ from accel.runtime.costs import RowTimes, measure_rows
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Batch, Stop
 from accel.runtime.engines.options import EngineOptions
-from accel.runtime.sampling import Law, Sampler
+from accel.runtime.law import Law
+from accel.runtime.sampling import Sampler
 from accel.units import Bytes, from_json, to_json
 
 ROWS = 512  # of one forward
