@@ -10,6 +10,7 @@
     │   ├── ModelEmpty        no bytes in it
     │   ├── ModelTruncated    it ends before what its header promises
     │   ├── ModelDamaged      the header contradicts itself, or is hostile
+    │   ├── ModelChanged      it was written to while it was in use
     │   └── ModelUnsupported  sound, but no engine here runs it
     ├── PlanRefused           nothing that fits; carries the refusal
     ├── ConvertError          a checkpoint that cannot be converted
@@ -76,6 +77,10 @@ class ModelTruncated(ModelError):
 
 class ModelDamaged(ModelError):
     """The header contradicts itself, or is hostile."""
+
+
+class ModelChanged(ModelError):
+    """It was written to while it was in use."""
 
 
 class ModelUnsupported(ModelError):
@@ -151,6 +156,7 @@ STATUS: dict[type[AccelError], Status] = {
     ModelTruncated: Status(15, 500),
     ModelDamaged: Status(16, 500),
     ModelUnsupported: Status(17, 501),
+    ModelChanged: Status(18, 500),
     PlanRefused: Status(20, 507),
     ConvertError: Status(30, 500),
     EngineError: Status(40, 500),

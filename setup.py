@@ -3,6 +3,7 @@
 from setuptools import Extension, setup
 
 LIBRARIES = {
+    "accel.offload._store": "offload/store.c",
     "accel.runtime._sampling": "runtime/sampling.c",
     "accel.runtime.engines._llama_decode": "runtime/engines/llama_decode.c",
 }

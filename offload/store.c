@@ -1,0 +1,299 @@
+/* Moves experts between a model's files and their places in the engine's mapping of those files.
+ *
+ * A place is a run of whole pages of the mapping. It shows either the file itself or a copy of the same bytes in a slot
+ * of `memory`, so that whoever reads it reads the right bytes at any time; only how long that takes differs. Pages that
+ * two experts share are in both experts' copies.
+ *
+ * Threads read; store.py decides what, and asks for a table whose state they keep up to date. Plain C with POSIX, and no
+ * headers of Python.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXPORT
+
+enum { ABSENT, QUEUED, READING, RESIDENT, FAILED }; /* states of an expert */
+enum { CHANGED = -1, ENDED = -2 };                  /* beside errno: why a read failed */
+
+typedef struct { /* whole pages that hold one expert's slice of one tensor */
+    char *place;    /* in the engine's mapping */
+    int64_t offset; /* in the file; the place shows these bytes */
+    int64_t length;
+    int64_t room; /* where in a slot their copy lies */
+    int32_t file;
+    int32_t shares; /* 1: its first page is also the last of the expert before, 2: its last is the next one's first */
+} Piece;
+
+typedef struct {
+    int direct; /* descriptors: to read from, past the page cache where that is possible; to map from */
+    int plain;
+    int64_t size; /* when it was opened */
+    int64_t seconds;
+    int64_t nanoseconds;
+} File;
+
+typedef struct {
+    const Piece *pieces; /* `per_expert` of every expert; those not needed have length 0 */
+    const File *files;
+    volatile uint8_t *state; /* of every expert */
+    int64_t *slot;           /* of every expert: where in `memory` its copy begins, or -1 */
+    int32_t *failed_piece;   /* of every expert that failed */
+    int32_t *failure;        /* errno, CHANGED or ENDED */
+    char *memory;            /* all slots, as they are filled */
+    int memory_file;         /* all slots, as they are mapped */
+    int32_t per_expert;
+    int32_t page;
+} Table;
+
+typedef struct Job {
+    struct Job *next;
+    int64_t slot;
+    int32_t expert, victim;
+} Job;
+
+typedef struct {
+    Job *first, *last;
+} Queue;
+
+typedef struct {
+    Table table;
+    pthread_mutex_t lock;
+    pthread_cond_t work, done;
+    Queue urgent, later;
+    pthread_t *threads;
+    int count, ending;
+    int64_t bytes, reads, nanoseconds; /* read so far; the time is that of all threads together */
+} Store;
+
+static int64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t) time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void append(Queue *queue, Job *job) {
+    job->next = NULL;
+    if (queue->last) queue->last->next = job;
+    else queue->first = job;
+    queue->last = job;
+}
+
+static Job *taken(Queue *queue) {
+    Job *job = queue->first;
+    if (job && !(queue->first = job->next)) queue->last = NULL;
+    return job;
+}
+
+static int map(char *place, int64_t length, int file, int64_t offset, int flags) {
+    return mmap(place, (size_t) length, PROT_READ, MAP_SHARED | MAP_FIXED | flags, file, offset) == MAP_FAILED ? errno : 0;
+}
+
+/* Shows the file again where an expert's copy was shown; pages shared with a resident neighbour show its copy. */
+static int hide(const Table *table, int32_t expert) {
+    int problem = 0;
+    for (int i = 0; i < table->per_expert; i++) {
+        const Piece *piece = &table->pieces[(int64_t) expert * table->per_expert + i];
+        if (!piece->length) continue;
+        int64_t start = 0, end = piece->length;
+        for (int side = 1; side <= 2; side++) {
+            int32_t other = expert + (side == 1 ? -1 : 1);
+            if (!(piece->shares & side) || table->state[other] != RESIDENT || table->slot[other] < 0) continue;
+            const Piece *near = &table->pieces[(int64_t) other * table->per_expert + i];
+            int64_t at = side == 1 ? near->length - table->page : 0;
+            char *place = side == 1 ? piece->place : piece->place + piece->length - table->page;
+            if (map(place, table->page, table->memory_file, table->slot[other] + near->room + at, 0)) continue;
+            if (side == 1) start += table->page;
+            else end -= table->page;
+        }
+        if (start < end && !problem)
+            problem = map(piece->place + start, end - start, table->files[piece->file].plain, piece->offset + start, 0);
+    }
+    return problem;
+}
+
+static int unchanged(const File *file) {
+    struct stat about;
+    return !fstat(file->plain, &about) && about.st_size == file->size && about.st_mtim.tv_sec == file->seconds &&
+           about.st_mtim.tv_nsec == file->nanoseconds;
+}
+
+/* Bytes [offset, offset + length) of a file, less what lies beyond its end. */
+static int fetch(const File *file, char *to, int64_t length, int64_t offset, int page) {
+    int64_t done = 0, whole = offset + length > file->size ? file->size - offset : length;
+    while (done < whole) {
+        struct iovec part = {to + done, (size_t) (length - done)};
+        ssize_t got = preadv(file->direct, &part, 1, offset + done);
+        if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (got < 0) return errno;
+        if (got == 0) return ENDED;
+        done += got;
+        if (done < whole) done -= done % page; /* direct reads begin at whole pages */
+        if (got < page && done < whole) return ENDED;
+    }
+    return 0;
+}
+
+static int load(Store *store, const Job *job) {
+    const Table *table = &store->table;
+    const Piece *pieces = &table->pieces[(int64_t) job->expert * table->per_expert];
+    for (int i = 0; i < table->per_expert; i++) {
+        if (!pieces[i].length) continue;
+        const File *file = &table->files[pieces[i].file];
+        int problem = unchanged(file) ? 0 : CHANGED;
+        if (!problem)
+            problem = fetch(file, table->memory + job->slot + pieces[i].room, pieces[i].length, pieces[i].offset, table->page);
+        if (!problem && !unchanged(file)) problem = CHANGED;
+        if (problem) {
+            table->failed_piece[job->expert] = i;
+            return problem;
+        }
+    }
+    for (int i = 0; i < table->per_expert; i++) {
+        if (!pieces[i].length) continue;
+        int problem = map(pieces[i].place, pieces[i].length, table->memory_file, job->slot + pieces[i].room, MAP_POPULATE);
+        if (problem) {
+            hide(table, job->expert);
+            table->failed_piece[job->expert] = i;
+            return problem;
+        }
+    }
+    return 0;
+}
+
+static void *serve(void *argument) {
+    Store *store = argument;
+    Table *table = &store->table;
+    pthread_mutex_lock(&store->lock);
+    for (;;) {
+        Job *job;
+        while (!(job = taken(&store->urgent)) && !(job = taken(&store->later)) && !store->ending)
+            pthread_cond_wait(&store->work, &store->lock);
+        if (!job) break;
+        table->state[job->expert] = READING;
+        if (job->victim >= 0) hide(table, job->victim);
+        pthread_mutex_unlock(&store->lock);
+
+        int64_t start = now();
+        int problem = load(store, job);
+        int64_t spent = now() - start, size = 0;
+        const Piece *pieces = &table->pieces[(int64_t) job->expert * table->per_expert];
+        for (int i = 0; i < table->per_expert; i++) size += pieces[i].length;
+
+        pthread_mutex_lock(&store->lock);
+        store->nanoseconds += spent;
+        store->reads += 1;
+        store->bytes += problem ? 0 : size;
+        table->failure[job->expert] = problem;
+        table->slot[job->expert] = problem ? -1 : job->slot;
+        table->state[job->expert] = problem ? FAILED : RESIDENT;
+        free(job);
+        pthread_cond_broadcast(&store->done);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return NULL;
+}
+
+EXPORT void accel_store_close(Store *store) {
+    pthread_mutex_lock(&store->lock);
+    for (Job *job; (job = taken(&store->urgent)) || (job = taken(&store->later));) free(job);
+    store->ending = 1;
+    pthread_cond_broadcast(&store->work);
+    pthread_mutex_unlock(&store->lock);
+    for (int i = 0; i < store->count; i++) pthread_join(store->threads[i], NULL);
+    free(store->threads);
+    free(store);
+}
+
+/* The table's arrays must outlive the store. NULL where there is no memory or no thread to be had. */
+EXPORT Store *accel_store_open(const Table *table, int threads) {
+    Store *store = calloc(1, sizeof *store);
+    if (!store) return NULL;
+    store->table = *table;
+    pthread_mutex_init(&store->lock, NULL);
+    pthread_cond_init(&store->work, NULL);
+    pthread_cond_init(&store->done, NULL);
+    store->threads = calloc((size_t) threads, sizeof *store->threads);
+    while (store->threads && store->count < threads &&
+           !pthread_create(&store->threads[store->count], NULL, serve, store))
+        store->count++;
+    if (store->threads && store->count == threads) return store;
+    accel_store_close(store);
+    return NULL;
+}
+
+/* Has an absent expert read into a slot, and shown there instead of the victim that the slot held (-1: none), which is
+ * absent from now on. Urgent reads overtake the others. 0 where there is no memory for it. */
+EXPORT int accel_store_load(Store *store, int32_t expert, int32_t victim, int64_t slot, int urgent) {
+    Job *job = malloc(sizeof *job);
+    if (!job) return 0;
+    *job = (Job){NULL, slot, expert, victim};
+    pthread_mutex_lock(&store->lock);
+    if (victim >= 0) {
+        store->table.state[victim] = ABSENT;
+        store->table.slot[victim] = -1;
+    }
+    store->table.state[expert] = QUEUED;
+    append(urgent ? &store->urgent : &store->later, job);
+    pthread_cond_signal(&store->work);
+    pthread_mutex_unlock(&store->lock);
+    return 1;
+}
+
+/* Makes reads urgent that still wait in the queue. */
+EXPORT void accel_store_hurry(Store *store, int32_t expert) {
+    pthread_mutex_lock(&store->lock);
+    Job *before = NULL, *job = store->later.first;
+    while (job && job->expert != expert) before = job, job = job->next;
+    if (job) {
+        if (before) before->next = job->next;
+        else store->later.first = job->next;
+        if (store->later.last == job) store->later.last = before;
+        append(&store->urgent, job);
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* Waits until none of these is queued or being read, `seconds` at most. 0 where all are resident, 1 where one failed,
+ * 2 where the time is over. */
+EXPORT int accel_store_wait(Store *store, const int32_t *experts, int count, double seconds) {
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    int64_t nanoseconds = end.tv_nsec + (int64_t) (seconds * 1e9);
+    end.tv_sec += nanoseconds / 1000000000;
+    end.tv_nsec = nanoseconds % 1000000000;
+    int result = 0;
+    pthread_mutex_lock(&store->lock);
+    for (int i = 0; i < count && result != 2; i++) {
+        volatile uint8_t *state = &store->table.state[experts[i]];
+        while ((*state == QUEUED || *state == READING) && result != 2)
+            if (pthread_cond_timedwait(&store->done, &store->lock, &end) == ETIMEDOUT) result = 2;
+        if (*state == FAILED && !result) result = 1;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return result;
+}
+
+/* Takes a resident expert's copy away. Nobody may be waiting for it. */
+EXPORT int accel_store_evict(Store *store, int32_t expert) {
+    pthread_mutex_lock(&store->lock);
+    store->table.state[expert] = ABSENT;
+    store->table.slot[expert] = -1;
+    int problem = hide(&store->table, expert);
+    pthread_mutex_unlock(&store->lock);
+    return problem;
+}
+
+/* Bytes and experts read so far, and nanoseconds that the threads spent on it. */
+EXPORT void accel_store_counts(Store *store, int64_t *counts) {
+    pthread_mutex_lock(&store->lock);
+    counts[0] = store->bytes, counts[1] = store->reads, counts[2] = store->nanoseconds;
+    pthread_mutex_unlock(&store->lock);
+}

@@ -1,0 +1,254 @@
+"""Experts between a model's files and an engine's mapping of those files, by store.c: reads past the page cache with
+several in flight, and pages moved so that whoever looks sees the right bytes at any time."""
+
+import contextlib
+import ctypes
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import EngineError, ModelChanged, ModelUnreadable
+from .layout import Expert, Layout
+
+ABSENT, QUEUED, READING, RESIDENT, FAILED = range(5)  # states, as in store.c
+_CHANGED, _ENDED = -1, -2
+PAGE = mmap.PAGESIZE
+
+
+class _Piece(ctypes.Structure):
+    _fields_ = (
+        ("place", ctypes.c_void_p),
+        ("offset", ctypes.c_int64),
+        ("length", ctypes.c_int64),
+        ("room", ctypes.c_int64),
+        ("file", ctypes.c_int32),
+        ("shares", ctypes.c_int32),
+    )
+
+
+class _File(ctypes.Structure):
+    _fields_ = (
+        ("direct", ctypes.c_int),
+        ("plain", ctypes.c_int),
+        ("size", ctypes.c_int64),
+        ("seconds", ctypes.c_int64),
+        ("nanoseconds", ctypes.c_int64),
+    )
+
+
+class _Table(ctypes.Structure):
+    _fields_ = (
+        ("pieces", ctypes.c_void_p),
+        ("files", ctypes.c_void_p),
+        ("state", ctypes.c_void_p),
+        ("slot", ctypes.c_void_p),
+        ("failed_piece", ctypes.c_void_p),
+        ("failure", ctypes.c_void_p),
+        ("memory", ctypes.c_void_p),
+        ("memory_file", ctypes.c_int),
+        ("per_expert", ctypes.c_int32),
+        ("page", ctypes.c_int32),
+    )
+
+
+class Store:
+    """Experts are numbered layer by layer: `number_of`. `state` holds what each is now; other threads change it.
+
+    Slots lie one after another in a file in memory, of one size for layers whose experts need as much (`room_of`); who
+    holds which is the caller's to decide, and so is how many: what no slot was read into takes no memory.
+    """
+
+    def __init__(self, layout: Layout, bases: Sequence[int], threads: int = 4) -> None:
+        """`bases`: where each of the layout's files begins in this process's memory, mapped whole and shared.
+
+        Raises ModelUnreadable where a file cannot be opened, EngineError where this platform cannot move pages.
+        """
+        self.layout = layout
+        self.layers = tuple(layout.layers)
+        self._library = _library()
+        if self._library is None:
+            raise EngineError("pages cannot be moved here: store.c was not compiled", "install accel with a C compiler")
+        self._places = {layer: place for place, layer in enumerate(self.layers)}
+        count = len(self.layers) * layout.experts
+        self.state = np.zeros(count, np.uint8)
+        self._slot = np.full(count, -1, np.int64)
+        self._failed_piece, self._failure = np.zeros(count, np.int32), np.zeros(count, np.int32)
+        self._pieces, self.rooms = _pieces(layout, bases)
+        self._open = contextlib.ExitStack()
+        with contextlib.ExitStack() as opening:
+            self.direct, files = _opened(opening, layout.files)
+            self._files = (_File * len(files))(*files)
+            memory = self._memory(opening, count)
+            table = _Table(
+                ctypes.addressof(self._pieces), ctypes.addressof(self._files), self.state.ctypes.data,
+                self._slot.ctypes.data, self._failed_piece.ctypes.data, self._failure.ctypes.data,
+                self._memory_place, memory, len(self._pieces) // count, PAGE,
+            )  # fmt: skip
+            self._store = self._library.accel_store_open(table, threads)
+            if not self._store:
+                raise EngineError("no threads to read with could be started", "close other programs")
+            opening.callback(self._library.accel_store_close, self._store)
+            self._open = opening.pop_all()
+
+    def _memory(self, opening: contextlib.ExitStack, count: int) -> int:
+        """A file in memory with room for every expert, sparse; its descriptor."""
+        size = int(sum(self.rooms) * self.layout.experts)
+        memory = os.memfd_create("experts", os.MFD_CLOEXEC)
+        opening.callback(os.close, memory)
+        os.ftruncate(memory, size)
+        view = mmap.mmap(memory, size)
+        opening.callback(view.close)
+        self._memory_place = ctypes.addressof(ctypes.c_char.from_buffer(view))
+        self._memory_file = memory
+        return memory
+
+    def close(self) -> None:
+        """Ends the reading threads. The engine's mapping must not be read after this."""
+        self._open.close()
+
+    def number_of(self, expert: Expert) -> int:
+        return self._places[expert.layer] * self.layout.experts + expert.index
+
+    def expert(self, number: int) -> Expert:
+        layer, index = divmod(number, self.layout.experts)
+        return Expert(self.layers[layer], index)
+
+    def load(self, number: int, slot: int, victim: int = -1, urgent: bool = True) -> None:
+        """Has an absent expert read into the slot at this offset, in place of the `victim` that held it."""
+        if not self._library.accel_store_load(self._store, number, victim, slot, urgent):
+            raise EngineError("no memory for another read", "close other programs")
+
+    def hurry(self, number: int) -> None:
+        """A read that still waits becomes urgent."""
+        self._library.accel_store_hurry(self._store, number)
+
+    def wait(self, numbers: np.ndarray, seconds: float = 60.0) -> None:
+        """Until all of these (int32) are resident. Raises ModelChanged, ModelUnreadable or EngineError, naming the
+        expert and where it lies."""
+        numbers = np.ascontiguousarray(numbers, np.int32)
+        result = self._library.accel_store_wait(self._store, numbers.ctypes.data, len(numbers), seconds)
+        if result:
+            late = self.state[numbers] != (FAILED if result == 1 else RESIDENT)
+            raise self._error(int(numbers[(~late if result == 1 else late).argmax()]), late=result == 2)
+
+    def evict(self, number: int) -> None:
+        """Takes a resident expert's copy away; its place shows the file again."""
+        if problem := self._library.accel_store_evict(self._store, number):
+            raise EngineError(f"an expert's pages cannot be given back: {os.strerror(problem)}", "see `accel doctor`")
+
+    def free(self, slot: int, room: int) -> None:
+        """Gives a slot's memory back to the system. Nobody may hold it."""
+        _punch(self._memory_file, slot, room)
+
+    @property
+    def counts(self) -> tuple[int, int, float]:
+        """Bytes read, experts read, and seconds that all reading threads together spent on it."""
+        found = np.zeros(3, np.int64)
+        self._library.accel_store_counts(self._store, found.ctypes.data)
+        return int(found[0]), int(found[1]), found[2] / 1e9
+
+    def _error(self, number: int, late: bool) -> Exception:
+        expert = self.expert(number)
+        piece = self.layout.slices(expert)[self._failed_piece[number]]
+        path, failure = self.layout.files[piece.file], int(self._failure[number])
+        where = f"expert {expert.index} of layer {expert.layer}, at {piece.offset} in {path}"
+        if late:
+            return EngineError(f"reading {where} takes too long", "check the disk")
+        if failure == _CHANGED:
+            return ModelChanged(f"{path} changed while it was in use ({where})", "load the model again")
+        reason = "the file ends there" if failure == _ENDED else os.strerror(failure)
+        return ModelUnreadable(f"cannot read {where}: {reason}", "check the disk and the file")
+
+
+def _pieces(layout: Layout, bases: Sequence[int]) -> tuple[Any, tuple[int, ...]]:
+    """Whole pages of every expert's slices, and for every layer the bytes of a slot that holds an expert of it."""
+    per_expert = max(len(tensors) for tensors in layout.layers.values())
+    pieces = (_Piece * (len(layout.layers) * layout.experts * per_expert))()
+    rooms = []
+    for place, tensors in enumerate(layout.layers.values()):
+        room = 0
+        for number, tensor in enumerate(tensors):
+            longest = 0
+            for index in range(layout.experts):
+                part = tensor.of(index)
+                start, end = part.offset // PAGE * PAGE, -(-part.end // PAGE) * PAGE
+                shares = (index > 0 and part.offset % PAGE > 0) + 2 * (
+                    index + 1 < layout.experts and part.end % PAGE > 0
+                )
+                at = (place * layout.experts + index) * per_expert + number
+                pieces[at] = _Piece(bases[tensor.file] + start, start, end - start, room, tensor.file, shares)
+                longest = max(longest, end - start)
+            room += longest
+        rooms.append(room)
+    return pieces, tuple(rooms)
+
+
+def _opened(opening: contextlib.ExitStack, paths: Sequence[Path]) -> tuple[bool, list[_File]]:
+    """Every file twice; whether all of them are read past the page cache."""
+    direct, files = True, []
+    for path in paths:
+        try:
+            plain = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            opening.callback(os.close, plain)
+            about = os.fstat(plain)
+        except OSError as error:
+            raise ModelUnreadable(f"{path} cannot be read: {error.strerror}", "check the disk and the path") from error
+        try:
+            past = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+            opening.callback(os.close, past)
+        except (AttributeError, OSError):
+            direct, past = False, plain
+        seconds, nanoseconds = divmod(about.st_mtime_ns, 10**9)
+        files.append(_File(past, plain, about.st_size, seconds, nanoseconds))
+    return direct, files
+
+
+def _punch(file: int, offset: int, length: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    keep_size, punch_hole = 1, 2
+    if libc.fallocate(file, keep_size | punch_hole, ctypes.c_int64(offset), ctypes.c_int64(length)):
+        problem = ctypes.get_errno()
+        raise EngineError(f"memory cannot be given back: {os.strerror(problem)}", "see `accel doctor`")
+
+
+def bases_of(files: Sequence[Path]) -> Iterator[int]:
+    """Where this process has mapped each file whole. Raises EngineError where it has not."""
+    for path in files:
+        about = path.stat()
+        known = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x} {about.st_ino} "
+        with open("/proc/self/maps") as lines:  # noqa: PTH123 - a pseudo file
+            found = next((line for line in lines if known in line and line.split()[2] == "00000000"), None)
+        if found is None:
+            raise EngineError(f"{path} is not mapped in this process", "open it with mapped weights")
+        yield int(found.split("-")[0], 16)
+
+
+@cache
+def _library() -> Any:
+    """The functions of store.c, or None where it was not compiled, or does not load."""
+    found = find_spec(f"{__package__}._store")
+    if not found or not found.origin:
+        return None
+    try:
+        library = ctypes.CDLL(found.origin)
+    except OSError:
+        return None
+    pointer, int32, int64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
+    for name, result, arguments in (
+        ("open", pointer, (ctypes.POINTER(_Table), ctypes.c_int)),
+        ("close", None, (pointer,)),
+        ("load", ctypes.c_int, (pointer, int32, int32, int64, ctypes.c_int)),
+        ("hurry", None, (pointer, int32)),
+        ("wait", ctypes.c_int, (pointer, pointer, ctypes.c_int, ctypes.c_double)),
+        ("evict", ctypes.c_int, (pointer, int32)),
+        ("counts", None, (pointer, pointer)),
+    ):
+        function = getattr(library, f"accel_store_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library
