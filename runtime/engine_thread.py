@@ -9,9 +9,10 @@ from queue import Empty, SimpleQueue
 
 import msgspec
 
+from ..devices.link.sockets import FRAME
 from ..devices.resident import resident
-from ..errors import AccelError, UsageError
-from ..units import from_json
+from ..errors import AccelError, ModelDamaged, UsageError
+from ..units import Bytes, from_json
 from . import messages
 from .engines import open_engine, options_type
 from .engines.base import Engine
@@ -138,8 +139,9 @@ def _id_of(request: Ticket | messages.Request | None) -> int:
 
 
 def _ready(engine: Engine, name: str, seconds: float) -> messages.Ready:
+    """Raises ModelDamaged where the file says more of its words than a message holds."""
     spec, vocabulary = engine.spec, engine.vocabulary
-    return messages.Ready(
+    ready = messages.Ready(
         version=messages.VERSION,
         pid=os.getpid(),
         engine=name,
@@ -152,9 +154,20 @@ def _ready(engine: Engine, name: str, seconds: float) -> messages.Ready:
         bos=messages.plain(vocabulary.text(spec.bos)) if spec.bos is not None else "",
         eos=messages.plain(vocabulary.text(spec.eos)) if spec.eos is not None else "",
         ends=tuple(sorted(vocabulary.ends)),
+        controls=_controls(engine),
         saves=engine.can.save,
         seconds=seconds,
     )
+    if (size := len(messages.encode(ready))) > FRAME:
+        raise ModelDamaged(f"the model's chat template and control tokens take {Bytes(size)}", "use another model file")
+    return ready
+
+
+def _controls(engine: Engine) -> tuple[str, ...]:
+    """How the control tokens are spelled: those that the engine gives no bytes, whatever the file calls them."""
+    vocabulary = engine.vocabulary
+    named = sorted({*engine.spec.specials, *vocabulary.ends})
+    return tuple(messages.plain(vocabulary.text(token)) for token in named if not vocabulary.piece(token))
 
 
 def _statistics(id: int, sequences: Sequences, generator: Generator) -> messages.Statistics:

@@ -18,6 +18,7 @@ from .law import Law
 from .text import Markers
 
 VERSION = 1
+MOST_PARTS = 2**16  # of one prompt
 KINDS: dict[str, type[AccelError]] = {kind.__name__: kind for kind in STATUS}
 _MOST_WORDS = 2000  # characters of an error's line
 
@@ -30,9 +31,10 @@ Path: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 Stops: TypeAlias = Annotated[tuple[str, ...], msgspec.Meta(max_length=64)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
 
-# Text in which control tokens count as such (a template's output), or the very tokens of an earlier answer.
+# Text in which control tokens count as such (a template's output), or the very tokens of an earlier answer. Each part
+# is tokenized by itself: a control token's spelling that two parts share is text.
 Part: TypeAlias = str | Tokens
-Prompt: TypeAlias = Annotated[tuple[Part, ...], msgspec.Meta(min_length=1, max_length=2**16)]
+Prompt: TypeAlias = Annotated[tuple[Part, ...], msgspec.Meta(min_length=1, max_length=MOST_PARTS)]
 Reason: TypeAlias = Literal["end", "stop", "length", "context", "cancelled"]
 
 
@@ -164,6 +166,7 @@ class Ready(Record, frozen=True):
     bos: str
     eos: str
     ends: Tokens
+    controls: tuple[str, ...]  # spellings of control tokens
     saves: bool  # whether Save and Load work
     seconds: Seconds  # that loading took
 

@@ -42,6 +42,7 @@ _ENDS = frozenset(
         "<｜end▁of▁sentence｜>",  # noqa: RUF001 - spelled so in vocabularies
     )
 )
+_SPECIAL = (2, 3, 4)  # ggml's numbers for tokens that are unknown, control tokens, defined by the model's makers
 _END_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
 
 
@@ -89,6 +90,7 @@ class ModelSpec:
     ends: tuple[int, ...]  # every token that ends a turn
     add_bos: bool
     chat_template: str
+    specials: tuple[int, ...] = ()  # tokens that the file calls other than ordinary: control tokens are among them
 
     @classmethod
     def read(cls, path: Path) -> "ModelSpec":
@@ -235,6 +237,7 @@ def _spec(facts: _Facts) -> ModelSpec:
         ends=_ends(facts),
         add_bos=_add_bos(facts),
         chat_template=facts.text("tokenizer.chat_template"),
+        specials=_specials(facts),
     )
 
 
@@ -314,6 +317,12 @@ def _ends(facts: _Facts) -> tuple[int, ...]:
     if b"<|return|>" in found and b"<|call|>" in found:  # there, <|end|> only closes a part of the answer
         found.pop(b"<|end|>", None)
     return tuple(sorted(ends | set(found.values())))
+
+
+def _specials(facts: _Facts) -> tuple[int, ...]:
+    kinds = facts.header.metadata.get("tokenizer.ggml.token_type")
+    numbers = kinds.numbers() if isinstance(kinds, Array) and kinds.count <= _MOST else ()
+    return tuple(token for token, kind in enumerate(numbers) if kind in _SPECIAL)
 
 
 def _add_bos(facts: _Facts) -> bool:

@@ -15,6 +15,7 @@ from ..errors import AccelError, ContextFull, StateError, TemplateError, UsageEr
 from .history import Conversation, History, Message
 from .law import Law
 from .messages import Event, Finished, Part, Text
+from .renderer import Renderer
 from .supervisor import Answer, Supervisor
 from .template import ChatTemplate
 
@@ -39,9 +40,17 @@ class Wishes:
 
 
 class Session:
-    """One conversation. `history` keeps it on disk under `name`; without one nothing is written."""
+    """One conversation. `history` keeps it on disk under `name`; without one nothing is written. A `renderer` that was
+    made before the model was loaded saves the time that one takes to start; the session closes it."""
 
-    def __init__(self, worker: Supervisor, wishes: Wishes, system: str = "", history: History | None = None) -> None:
+    def __init__(
+        self,
+        worker: Supervisor,
+        wishes: Wishes,
+        system: str = "",
+        history: History | None = None,
+        renderer: Renderer | None = None,
+    ) -> None:
         ready = worker.wait()
         self.wishes = wishes
         self.history = history
@@ -49,7 +58,7 @@ class Session:
         self.conversation = Conversation(ready.fingerprint, system)
         self.last: Finished | None = None
         self._worker = worker
-        self._template = ChatTemplate(ready.template, ready.bos, ready.eos)
+        self._template = ChatTemplate(ready.template, ready.bos, ready.eos, ready.controls, renderer)
         self._unanswered: Message | None = None  # the last question, where it got no answer
         self._answering: Answer | None = None
         self._cancelled = False

@@ -185,6 +185,7 @@ def test_the_ends_of_a_turn_are_those_that_the_engine_finds(tmp_path, ends):
     model = ModelSpec.read(path)
     assert model.eos == len(letters)
     assert sorted(model.ends) == engine_ends(path)
+    assert model.specials == tuple(range(len(letters), len(tokens)))
 
 
 def add_arrays(path, tokens, control):

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
@@ -18,8 +18,9 @@ import zmq
 from accel.devices.link.keys import new_keys
 from accel.devices.link.place import LOOPBACK, meeting_place
 from accel.devices.link.sockets import FRAME, Dialer
-from accel.runtime import messages
-from accel.runtime.engines.fake import FakeOptions
+from accel.errors import ModelDamaged
+from accel.runtime import engine_thread, messages
+from accel.runtime.engines.fake import FakeEngine, FakeOptions
 from accel.runtime.law import Law
 
 PATIENCE = 20.0
@@ -237,6 +238,14 @@ def test_progress_is_told_while_the_engine_is_opened():
         fractions = [front.hear(messages.Loading).fraction for _ in range(3)]
         assert fractions == sorted(fractions) and 0 < fractions[-1] <= 1
         assert front.hear(messages.Ready).seconds > 0.4
+
+
+def test_what_a_model_says_of_its_words_is_told_or_refused_where_no_message_holds_it():
+    engine: Any = FakeEngine(FakeOptions())
+    assert engine_thread._ready(engine, "fake", 0.0).controls == ("</s>", "<|im_end|>")
+    engine.spec = replace(engine.spec, chat_template="x" * FRAME)
+    with pytest.raises(ModelDamaged, match=r"8\.00 MiB"):
+        engine_thread._ready(engine, "fake", 0.0)
 
 
 def test_a_front_that_comes_late_is_told_where_things_stand():
