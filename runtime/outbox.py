@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import TypeAlias
 
-from .messages import Event, Loading, Text
+from .messages import Event, Failed, Finished, Loading, Prefilled, Text
 
 Saying: TypeAlias = Event | Callable[[], list[Event]]  # a message, or what makes some when it is time to send them
 
@@ -13,18 +13,21 @@ Saying: TypeAlias = Event | Callable[[], list[Event]]  # a message, or what make
 class Outbox:
     """`put` from one thread, `take` from another.
 
-    A token is said at once where none was said for a beat; those that follow faster travel together, so that what one
-    token costs does not grow with the number of messages a link can carry.
+    The first word of every answer is said at once, and a token where none was said for a beat; those that follow faster
+    travel together, so that what one token costs does not grow with the number of messages a link can carry.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._sayings: deque[Saying] = deque()
         self._beating = False  # whether the sender comes back soon by itself
+        self._awaited: set[int] = set()  # answers whose prompt is read and whose first word has not been said
 
     def put(self, saying: Saying) -> None:
+        if isinstance(saying, Prefilled) and saying.done == saying.total:
+            self._awaited.add(saying.id)
         self._sayings.append(saying)
-        if not self._beating or not (isinstance(saying, Text) or callable(saying)):
+        if self._awaited or not self._beating or not (isinstance(saying, Text) or callable(saying)):
             self._wake()
 
     def take(self) -> list[Event]:
@@ -36,6 +39,9 @@ class Outbox:
             return []
         sayings = [self._sayings.popleft() for _ in range(len(self._sayings))]
         news = merged(chain.from_iterable(saying() if callable(saying) else (saying,) for saying in sayings))
+        for message in news:
+            if isinstance(message, Text | Finished | Failed):
+                self._awaited.discard(message.id)
         self._beating = any(isinstance(message, Text) for message in news)
         return news
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel.runtime.messages import Loading, Pong, Prefilled, Text
+from accel.runtime.messages import Event, Failed, Loading, Pong, Prefilled, Text
 from accel.runtime.outbox import Outbox, merged
 
 ids = st.integers(1, 3)
@@ -77,6 +77,59 @@ def test_the_first_word_wakes_the_sender_that_has_just_sent_something_else(befor
     outbox.take()
     outbox.put(Text(1, "a", False, 1))
     assert len(woken) == 2
+
+
+def test_the_first_word_of_every_answer_wakes_the_sender_while_others_stream():
+    woken: list[None] = []
+    outbox = Outbox(lambda: woken.append(None))
+    for saying in (Prefilled(1, 2, 2), Text(1, "a", False, 1)):
+        outbox.put(saying)
+    outbox.take()
+    outbox.put(Prefilled(2, 1, 2))  # a part of its prompt
+    outbox.put(Text(1, "b", False, 2))
+    outbox.take()
+    count = len(woken)
+    outbox.put(Text(1, "c", False, 3))
+    assert len(woken) == count
+    outbox.put(Prefilled(2, 2, 2))
+    outbox.put(Text(1, "d", False, 4))
+    outbox.take()  # before its first word is there
+    count = len(woken)
+    outbox.put(Text(2, "x", False, 1))
+    assert len(woken) == count + 1
+    outbox.take()
+    for number in range(5):
+        outbox.put(Text(1, "e", False, number))
+        outbox.put(Text(2, "y", False, number))
+    assert len(woken) == count + 1
+
+
+def test_a_first_word_that_is_held_back_wakes_the_sender_when_it_comes():
+    woken: list[None] = []
+    outbox = Outbox(lambda: woken.append(None))
+    outbox.put(Text(2, "x", False, 1))
+    outbox.put(Prefilled(1, 1, 1))
+    outbox.take()
+    told: list[list[Event]] = [[], [], [Text(1, "a", False, 3)]]
+    for events in told:
+        count = len(woken)
+        outbox.put(lambda events=events: [Text(2, "x", False, 1), *events])
+        assert len(woken) == count + 1
+        outbox.take()
+    outbox.put(lambda: [Text(1, "b", False, 4)])
+    assert len(woken) == count + 1
+
+
+def test_an_answer_that_ends_without_a_word_is_awaited_no_more():
+    woken: list[None] = []
+    outbox = Outbox(lambda: woken.append(None))
+    outbox.put(Text(2, "x", False, 1))
+    outbox.put(Prefilled(1, 1, 1))
+    outbox.put(Failed(1, "EngineError", "what", "do"))
+    outbox.take()
+    count = len(woken)
+    outbox.put(Text(2, "x", False, 1))
+    assert len(woken) == count
 
 
 def test_what_is_no_text_wakes_the_sender_always():
