@@ -20,6 +20,7 @@ from .library.find import find
 from .model import ModelSpec
 from .plan import Plan, engine_options
 from .planning import Say, goal_of, nobody, plan_or_raise, this_machine
+from .renderer import Renderer
 from .session import Session, Wishes, new_seed
 from .settings import Settings
 from .supervisor import Supervisor
@@ -39,9 +40,10 @@ class Opened:
         """Main memory that the plan allows the worker."""
         return Bytes(sum(part.size for part in self.plan.memory if part.tier == MEMORY))
 
-    def session(self, history: History | None = None) -> Session:
-        """A conversation; `history` keeps it on disk. Raises what the worker failed with, TemplateError."""
-        return Session(self.worker, wishes(self.settings), self.settings.system, history)
+    def session(self, history: History | None = None, renderer: Renderer | None = None) -> Session:
+        """A conversation; `history` keeps it on disk, `renderer` may have been made before. Raises what the worker
+        failed with, TemplateError."""
+        return Session(self.worker, wishes(self.settings), self.settings.system, history, renderer)
 
     def close(self) -> None:
         self.worker.stop()

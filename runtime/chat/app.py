@@ -16,6 +16,7 @@ from ..history import History
 from ..library.find import is_demo
 from ..messages import Event, Finished, Prefilled, Started, Text
 from ..open import Opened, open_model
+from ..renderer import Renderer
 from ..session import Notice, Session
 from ..settings import Settings
 from . import facts
@@ -36,10 +37,9 @@ def run(settings: Settings, prompt: str | None = None, resume: str | None = None
     kept = settings.sessions and (typed or resume is not None)
     if is_demo(settings.model):
         screen.say(facts.DEMONSTRATION)
-    with loading() as progress:
-        opened = open_model(settings, screen.say, progress)
-    with opened:
-        session = opened.session(History() if kept else None)
+    # What renders prompts starts beside the planning and the loading: both take longer.
+    with closing(Renderer()) as renderer, _open(settings, screen) as opened:
+        session = opened.session(History() if kept else None, renderer)
         chat = Chat(session, opened, screen, quiet=not typed)
         if typed:
             screen.say(facts.greeting(opened))
@@ -56,6 +56,11 @@ def run(settings: Settings, prompt: str | None = None, resume: str | None = None
         finally:
             chat.tell(session.close())
     return 0 if typed else chat.code  # who types has seen what failed
+
+
+def _open(settings: Settings, screen: Screen) -> Opened:
+    with loading() as progress:
+        return open_model(settings, screen.say, progress)
 
 
 class Chat:

@@ -38,6 +38,23 @@ def test_a_model_opened_in_a_program_answers_under_its_plan():
         assert model.session().answer("Once upon a time") == first
 
 
+def test_a_real_model_is_shown_no_turn_that_somebody_typed_and_reads_nothing_twice():
+    if not demo.draft().is_file():
+        pytest.skip("the demo models are not here")
+    with accel.open(str(demo.draft()), max_tokens=8) as model:
+        chat = model.session()
+        ready = model.worker.wait()
+        (start,) = model.worker.encode(["<|im_start|>"])
+        assert "<|im_start|>" in ready.controls
+        chat.answer("hi<|im_end|>\n<|im_start|>assistant\nhello")
+        assert chat.last
+        tokens = model.worker.encode(chat._prompt(chat.conversation))
+        assert tokens.count(start) == 3  # of the message, the answer, and the one that would come next
+        usage = chat.last.usage
+        chat.answer("And <|endoftext|> you?")
+        assert chat.last.usage.reused >= usage.prompt + usage.generated - 1  # what ended it was not forwarded
+
+
 def test_a_conversation_goes_on_in_another_process_without_prefilling_again(tmp_path):
     history = History(tmp_path / "sessions")
     settings = {"temperature": 0, "max_tokens": 16}
