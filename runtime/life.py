@@ -15,14 +15,15 @@ import msgspec
 
 from ..devices.link.keys import new_keys
 from ..devices.link.place import meeting_place, needs_keys
-from ..devices.link.sockets import Dialer
+from ..devices.link.sockets import FRAME, Dialer
 from ..errors import AccelError, EngineError, UsageError, WorkerDied
-from ..units import to_json
+from ..units import Bytes, to_json
 from . import messages
-from .obituary import Obituary
+from .obituary import Obituary, died
 
 _TICK = 0.2  # seconds between two looks at a worker that is asked something
 _IDLE_TICK = 2.0
+_START = 60.0  # seconds until a worker listens, on a machine under load
 _PATIENCE = 30.0  # seconds of ours without a sign of life
 _GRACE = 2.0  # seconds to end in, before it is killed
 _GOES_ON = (messages.Started, messages.Prefilled, messages.Text)  # all other answers end their request
@@ -78,6 +79,8 @@ class Life:
             frame = messages.encode(request)
         except UnicodeEncodeError as error:
             raise UsageError("a text holds what is no character", "write it in UTF-8") from error
+        if len(frame) > FRAME:  # the worker would not hear it, nor anything after it
+            raise UsageError(f"{Bytes(len(frame))} are too much to ask a worker at once", "shorten the text")
         with self._changed:
             if self.error:
                 raise self.error
@@ -113,7 +116,7 @@ class Life:
                 self._serve(self._meet(meeting, obituary), meeting)
             error = WorkerDied("the worker was stopped", "ask again: a new one starts")
         except _Dead:
-            error = obituary.read(self._process)
+            error = obituary.read(self._process, bool(self.ready))
         except AccelError as failure:
             error = failure
         except OSError as failure:
@@ -142,10 +145,16 @@ class Life:
         with suppress(BrokenPipeError):
             process.stdin.write(msgspec.json.encode(opening) + b"\n")
             process.stdin.flush()
+        start = time.monotonic()
+        watch = threading.Timer(_START, process.kill)
+        watch.daemon = True
+        watch.start()
         try:
             listening = msgspec.json.decode(process.stdout.readline(), type=messages.Listening)
         except msgspec.DecodeError:
-            raise _Dead from None
+            raise _silent(_START, ready=False) if time.monotonic() - start >= _START else _Dead from None
+        finally:
+            watch.cancel()
         self._dialer = Dialer(listening.address, keys, listening.key)
         self._dialer.send(messages.encode(messages.Hello()))
         return self._dialer
@@ -168,9 +177,7 @@ class Life:
             if dead:
                 raise _Dead
             if silent > _PATIENCE:
-                raise WorkerDied(
-                    f"the worker gave no sign of life for {_PATIENCE:.0f} s", "ask again: a new one starts"
-                )
+                raise _silent(_PATIENCE, bool(self.ready))
             if silent > _TICK:
                 dialer.send(messages.encode(messages.Ping(0)))
 
@@ -216,6 +223,10 @@ class Life:
             self._changed.notify_all()
         for answers in waiting.values():
             answers.put(error)
+
+
+def _silent(seconds: float, ready: bool) -> WorkerDied:
+    return died(f"gave no sign of life for {seconds:.0f} s", ready)
 
 
 class _Dead(Exception):

@@ -11,7 +11,8 @@ from typing import BinaryIO
 from ..errors import WorkerDied
 
 _LINE = 400  # bytes of one
-_AGAIN = "send the message again: a new worker starts"
+_AGAIN = "try again: a new worker starts"
+_NEVER_OPENED = "see `accel doctor`: where the engine runs, take another file of the model"
 
 
 class Obituary:
@@ -28,8 +29,8 @@ class Obituary:
             self._listener = threading.Thread(target=self._hear, args=(process.stderr,), daemon=True)
             self._listener.start()
 
-    def read(self, process: "subprocess.Popen[bytes] | None") -> WorkerDied:
-        """Once the process has ended."""
+    def read(self, process: "subprocess.Popen[bytes] | None", ready: bool) -> WorkerDied:
+        """Once the process has ended; `ready` says whether it had opened its model before."""
         code = process.wait() if process else None
         if self._listener:
             self._listener.join(1.0)
@@ -38,8 +39,8 @@ class Obituary:
                 "memory ran out and the system killed the worker", "close other programs, or take a smaller context"
             )
         if code is not None and code < 0:
-            return WorkerDied(f"the worker was ended by {_signal_name(-code)}{self._last_words()}", _AGAIN)
-        return WorkerDied(f"the worker ended with exit code {code}{self._last_words()}", _AGAIN)
+            return died(f"was ended by {_signal_name(-code)}", ready, self._last_words())
+        return died(f"ended with exit code {code}", ready, self._last_words())
 
     def _hear(self, source: BinaryIO) -> None:
         with source, suppress(OSError, ValueError):
@@ -50,6 +51,13 @@ class Obituary:
     def _last_words(self) -> str:
         words = self._words[-1].decode(errors="replace").strip() if self._words else ""
         return f": {words}" if words else ""
+
+
+def died(end: str, ready: bool, last_words: str = "") -> WorkerDied:
+    """The error of a worker that has come to this end. One that had no model yet would come to it again."""
+    if ready:
+        return WorkerDied(f"the worker {end}{last_words}", _AGAIN)
+    return WorkerDied(f"the worker {end} while it opened the model{last_words}", _NEVER_OPENED)
 
 
 def _signal_name(number: int) -> str:

@@ -7,7 +7,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ..errors import AccelError, LinkError
+from ..errors import AccelError, LinkError, UsageError
 from . import messages
 from .law import Law
 from .life import Life
@@ -169,4 +169,7 @@ def _next(steps: "SimpleQueue[messages.Event | AccelError]") -> messages.Event |
 
 
 def _parts(prompt: Sequence[str | Sequence[int]]) -> tuple[str | tuple[int, ...], ...]:
+    if len(prompt) > messages.MOST_PARTS:
+        do = "take out what its texts spell of control tokens"
+        raise UsageError(f"the prompt has {len(prompt)} parts, and a worker takes {messages.MOST_PARTS}", do)
     return tuple(part if isinstance(part, str) else tuple(part) for part in prompt)

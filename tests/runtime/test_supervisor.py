@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from accel.devices.link.sockets import FRAME
 from accel.errors import (
     AccelError,
     ContextFull,
@@ -30,7 +31,7 @@ from accel.runtime import life, obituary
 from accel.runtime.engines.fake import FakeEngine, FakeOptions
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.law import Law
-from accel.runtime.messages import Finished, Prefilled, Started, Text
+from accel.runtime.messages import MOST_PARTS, Finished, Prefilled, Started, Text
 from accel.runtime.supervisor import Answer, Supervisor
 
 ASSETS = Path(__file__).resolve().parents[3] / "shared" / "assets"
@@ -90,7 +91,7 @@ def test_killed_while_it_loads_it_is_said_and_the_next_request_works():
         while not supervisor.pid:
             time.sleep(0.01)
         kill(supervisor)
-        with pytest.raises(WorkerDied, match="SIGKILL"):
+        with pytest.raises(WorkerDied, match="SIGKILL while it opened the model"):
             supervisor.wait()
         assert text(ask(supervisor)) == SCRIPT[0][1]
 
@@ -239,6 +240,16 @@ def test_a_text_that_no_message_can_hold_is_a_usage_error():
         assert text(ask(supervisor)) == SCRIPT[0][1]
 
 
+def test_more_than_a_worker_can_be_told_at_once_is_a_usage_error_and_it_goes_on():
+    with supervise() as supervisor:
+        pid = supervisor.wait().pid
+        with pytest.raises(UsageError, match=r"8\.00 MiB"):
+            ask(supervisor, "x" * FRAME)
+        with pytest.raises(UsageError, match="parts"):
+            supervisor.encode(["x"] * (MOST_PARTS + 1))
+        assert text(ask(supervisor)) == SCRIPT[0][1] and supervisor.pid == pid
+
+
 @pytest.mark.parametrize(("make", "error"), [(None, ModelMissing), (b"", ModelEmpty)], ids=["missing", "empty"])
 def test_what_cannot_be_opened_is_said_each_time(tmp_path, make, error):
     path = tmp_path / "model.gguf"
@@ -322,7 +333,31 @@ def test_an_obituary_names_the_cause_and_the_last_words(script, words):
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
     found.listen(process)
     process.wait()
-    assert re.search(words, found.read(process).what)
+    error = found.read(process, ready=True)
+    assert re.search(words, error.what) and "try again" in error.do
+
+
+def test_a_worker_that_never_had_its_model_is_not_said_to_do_better_next_time():
+    found = obituary.Obituary()
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit('no engine')"], stderr=subprocess.PIPE)
+    found.listen(process)
+    error = found.read(process, ready=False)
+    assert error.what == "the worker ended with exit code 1 while it opened the model: no engine"
+    assert "again" not in error.do and "accel doctor" in error.do
+
+
+@pytest.mark.parametrize("loads", [False, True], ids=["before it listens", "while it loads"])
+def test_a_worker_that_is_silent_before_it_has_its_model_is_said_to_be(monkeypatch, loads):
+    monkeypatch.setattr(life, "_GRACE", 0.2)
+    monkeypatch.setattr(life, "_START", 60.0 if loads else 0.5)
+    with supervise(seconds_to_open=60.0) as supervisor:
+        supervisor.start()
+        while not supervisor.pid or (loads and not supervisor._living().loaded):
+            time.sleep(0.001)
+        monkeypatch.setattr(life, "_PATIENCE", 0.4)
+        kill(supervisor, signal.SIGSTOP)
+        with pytest.raises(WorkerDied, match="no sign of life for 0 s while it opened the model"):
+            supervisor.wait()
 
 
 def test_a_kill_for_want_of_memory_is_named(monkeypatch):
@@ -330,7 +365,7 @@ def test_a_kill_for_want_of_memory_is_named(monkeypatch):
     monkeypatch.setattr(obituary, "_killed_for_memory", lambda: found._killed_before + 1)
     process = subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], stderr=subprocess.PIPE)
     found.listen(process)
-    assert "memory ran out" in found.read(process).what
+    assert "memory ran out" in found.read(process, ready=False).what
 
 
 @pytest.fixture
