@@ -97,11 +97,12 @@ class Array:
     def index(self, wanted: frozenset[bytes]) -> dict[bytes, int]:
         """Where in the array these texts stand; those that are absent are left out."""
         found: dict[bytes, int] = {}
-        lengths, at, raw, unpack = {len(text) for text in wanted}, 0, self._raw, _length
+        firsts = {text[:1] for text in wanted}  # few texts begin so: the others are passed without being copied
+        raw, at, unpack = bytes(self._raw), 0, _length
         for number in range(self.count if self.kind == _STRING else 0):
-            length = unpack(raw, at)[0]
-            at += 8 + length
-            if length in lengths and (text := bytes(raw[at - length : at])) in wanted:
+            start = at + 8
+            at = start + unpack(raw, at)[0]
+            if raw[start : start + 1] in firsts and (text := raw[start:at]) in wanted:
                 found[text] = number
         return found
 
