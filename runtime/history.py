@@ -12,7 +12,7 @@ import msgspec
 
 from ..devices.files import write_atomic
 from ..devices.paths import state_dir
-from ..errors import StateError, UsageError
+from ..errors import AccelError, StateError, UsageError
 
 MOST_BYTES = 64 * 2**20  # of a conversation's file
 KEPT = 100  # conversations without a name of their own
@@ -98,7 +98,7 @@ class History:
         write_atomic(self._file(name, "json"), msgspec.json.encode(conversation))
 
     def load(self, name: str) -> Conversation:
-        """Raises UsageError where there is none; StateError for a damaged one, which is set aside."""
+        """Raises UsageError where there is none; StateError for a damaged one, which is set aside; AccelError."""
         path = self._file(name, "json")
         try:
             if path.stat().st_size > MOST_BYTES:
@@ -107,6 +107,9 @@ class History:
             _check_turns(found)
         except FileNotFoundError:
             raise UsageError(f"there is no saved chat '{name}'", self._there_are()) from None
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise AccelError(f"the saved chat '{name}' cannot be read: {why}", f"check {path}") from error
         except (msgspec.DecodeError, RecursionError) as error:
             aside = path.with_name(path.name + ".damaged")
             path.replace(aside)

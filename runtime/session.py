@@ -98,8 +98,8 @@ class Session:
     def cancel(self) -> None:
         """Ends the answer that is being given, if any; from any thread or signal handler."""
         self._cancelled = True
-        if self._answering:
-            self._answering.cancel()
+        if answering := self._answering:  # once: it may end meanwhile
+            answering.cancel()
 
     def set_system(self, text: str) -> None:
         """Another system prompt, from the next message on."""
@@ -211,7 +211,7 @@ class Session:
         return self._save_state()
 
     def _save_state(self) -> list[Notice]:
-        if not self.history or not self._worker.wait().saves:
+        if not self.history or not self._worker.pid or not self._worker.wait().saves:  # a new worker has nothing cached
             return []
         try:
             self._worker.save(CACHED, str(self.history.state(self.name)))

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from accel.errors import StateError, UsageError
+from accel.errors import AccelError, StateError, UsageError
 from accel.runtime.history import KEPT, Conversation, History, Message
 
 TALK = Conversation(model="m", system="Be brief.").add(
@@ -70,6 +70,13 @@ def test_a_file_cut_anywhere_is_damaged_or_gone(history):
         (history.folder / "x.json").write_bytes(whole[:end])
         with pytest.raises(StateError):
             history.load("x")
+
+
+def test_a_file_that_cannot_be_read_is_said_and_left_where_it_is(history):
+    (history.folder / "odd.json").mkdir()
+    with pytest.raises(AccelError, match="'odd' cannot be read"):
+        history.load("odd")
+    assert (history.folder / "odd.json").is_dir()
 
 
 def test_names_come_newest_first(history):

@@ -250,6 +250,14 @@ def test_a_worker_that_dies_leaves_the_conversation_and_the_next_message_works(s
     assert session.answer("Hello") == "Yes."
 
 
+def test_no_worker_is_started_to_save_what_died_with_the_last_one(start):
+    session = start(kept=True, die_at=9, seconds_per_forward=0.02, script=(("Go", "word " * 50),))
+    with pytest.raises(WorkerDied):
+        session.answer("Go")
+    assert session.close() == [] and session._worker.pid is None
+    assert session.history and session.history.load(session.name) == session.conversation
+
+
 def test_a_question_that_got_no_answer_is_not_part_of_the_conversation_and_can_be_asked_again(start):
     session = start(fail_at=1, script=(("Hello", "Good day."),))
     with pytest.raises(Exception, match="told to"):
