@@ -1,7 +1,6 @@
 """`accel bench`: how fast a model is here, along the whole path a chat takes, and what it holds against its plan."""
 
 import json as json_module
-import math
 import shlex
 import statistics
 import sys
@@ -65,19 +64,27 @@ def measure(opened: Opened, say: Say = nobody) -> Result:
     say(f"{ROUNDS} rounds of {long} tokens in and {answer} out")
     _round(opened, prompts[long], answer)
     found = [_round(opened, prompts[long], answer) for _ in range(ROUNDS)]
-    first = [_round(opened, prompts[short], 2)[1] for _ in range(ROUNDS)]
+    first = [_round(opened, prompts[short], 1).first_text for _ in range(ROUNDS)]
     return Result(
         rounds=ROUNDS,
         prompt=long,
         answer=answer,
-        prefill=statistics.median(long / done.timings.prefill for done, _, _ in found),
-        decode=statistics.median((done.usage.generated - 1) / done.timings.decode for done, _, _ in found),
+        prefill=statistics.median(long / round.prefill for round in found),
+        decode=statistics.median(round.decode for round in found),
         first_token=statistics.median(first),
         short_prompt=short,
-        peak=max(held for _, _, held in found),
+        peak=max(round.held for round in found),
         planned=opened.planned,
         loading=opened.worker.wait().seconds,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    prefill: float  # seconds
+    decode: float  # tokens per second
+    first_text: float  # seconds
+    held: Bytes
 
 
 def _prompt(opened: Opened, count: int) -> tuple[int, ...]:
@@ -85,22 +92,26 @@ def _prompt(opened: Opened, count: int) -> tuple[int, ...]:
     return (tokens * (count // len(tokens) + 1))[:count]
 
 
-def _round(opened: Opened, prompt: tuple[int, ...], answer: int) -> tuple[Finished, float, Bytes]:
-    """What one answer took, the seconds until its first text, and the memory held after it."""
+def _round(opened: Opened, prompt: tuple[int, ...], answer: int) -> _Round:
+    """One prompt, and as many tokens after it as are asked for: an answer that ends early is followed by another."""
     worker = opened.worker
     worker.forget(_NAME)
-    never = tuple((token, -math.inf) for token in worker.wait().ends)  # so that every answer has the same length
-    law = Law(logit_bias=never)
-    began, first, done = time.perf_counter(), 0.0, None
-    for event in worker.generate(_NAME, (prompt,), law, most=answer):
-        if isinstance(event, Text):
-            first = first or time.perf_counter() - began
-        elif isinstance(event, Finished):
-            done = event
+    began, first, decoded, seconds = time.perf_counter(), 0.0, 0, 0.0
+    answers: list[Finished] = []
+    while decoded < answer and len(answers) <= answer:
+        law = Law(seed=len(answers))
+        with worker.generate(_NAME, (prompt,), law, most=answer - decoded + 1) as events:
+            for event in events:
+                if isinstance(event, Text):
+                    first = first or time.perf_counter() - began
+                elif isinstance(event, Finished):
+                    answers.append(event)
+                    decoded += event.usage.generated - (event.reason != "end")  # the token that ends is decoded too
+                    seconds += event.timings.decode
     now = worker.statistics()
-    if done is None:
-        raise EngineError("the worker ended an answer without a word")
-    return done, first, Bytes(now.anonymous + now.mapped)
+    if not decoded:
+        raise EngineError("the model ends every answer at once", "its speed cannot be measured this way")
+    return _Round(answers[0].timings.prefill, decoded / seconds, first, Bytes(now.anonymous + now.mapped))
 
 
 def _facts(opened: Opened, result: Result) -> dict[str, object]:

@@ -172,7 +172,7 @@ def _child(what: str, job: object, kind: type[T]) -> T:
     """Raises what the child raised, or EngineError where it died, hung or babbled."""
     from .measure_costs import FAILED, Failure
 
-    command = [sys.executable, "-m", f"{__package__}.measure_costs", what]
+    command = [sys.executable, "-P", "-m", f"{__package__}.measure_costs", what]
     try:
         done = subprocess.run(command, input=to_json(job), capture_output=True, timeout=_TIME_LIMIT, check=False)
         if done.returncode == 0:
