@@ -2,7 +2,8 @@
 front that only describes a law need not load."""
 
 import math
-from dataclasses import dataclass, fields
+
+import msgspec
 
 from ..errors import SettingError
 
@@ -22,8 +23,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 _WHOLE = ("top_k", "penalty_last", "seed", "logit_bias's token")
 
 
-@dataclass(frozen=True, slots=True)
-class Law:
+class Law(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the next token is drawn, by the rule of sampling.py. Raises SettingError that names the field.
 
     `top_k` 0, `top_p` 1, `min_p` 0, `repeat_penalty` 1 and the other penalties 0 switch their rule off. `logit_bias`
@@ -42,9 +42,9 @@ class Law:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if field.name != "logit_bias":
-                _check(field.name, getattr(self, field.name))
+        for name in self.__struct_fields__:
+            if name != "logit_bias":
+                _check(name, getattr(self, name))
         if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in self.logit_bias):
             raise SettingError("logit_bias holds something that is no (token, bias)", "give pairs")
         for token, bias in self.logit_bias:

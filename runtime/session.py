@@ -87,7 +87,7 @@ class Session:
                 raise UsageError("there is nothing to answer again", "ask something first")
             question, before = before.messages[-2], before.until(len(before.messages) - 2)
         law = self.wishes.law
-        self.wishes = replace(self.wishes, law=replace(law, seed=(law.seed + 1) % 2**64))
+        self.wishes = replace(self.wishes, law=msgspec.structs.replace(law, seed=(law.seed + 1) % 2**64))
         self._used = None
         return self._answer(before, question)
 
