@@ -57,6 +57,7 @@ def fake_spec(context: int) -> ModelSpec:
         vocabulary=VOCABULARY, context=context, experts=EXPERTS, experts_used=EXPERTS_USED, expert_width=WIDTH,
         shared_experts=0, sliding_window=0, recurrent=False, state=Bytes(0), weights=(), tokenizer="bytes",
         pre_tokenizer="", bos=BOS, eos=EOS, ends=tuple(sorted(ENDS)), add_bos=True, chat_template=TEMPLATE,
+        specials=(BOS, EOS, TURN, TURN_END),
     )  # fmt: skip
 
 
