@@ -1,17 +1,34 @@
-"""How much memory this process holds now."""
+"""How much memory a process holds, and how this one holds no more than it uses."""
 
+import ctypes
 from pathlib import Path
 
 from ..units import Bytes
 
+_MMAP_THRESHOLD, _LARGE = -3, 2**22  # glibc's number of the setting; bytes
 
-def resident() -> tuple[Bytes, Bytes]:
-    """(anonymous, mapped) bytes; all count as anonymous where no one tells them apart."""
+
+def resident(pid: int | None = None) -> tuple[Bytes, Bytes]:
+    """(anonymous, mapped) bytes of a process, this one where none is named; all count as anonymous where no one tells
+    them apart. Nothing where there is no such process."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid or 'self'}/status").read_text().splitlines()
         kilobytes = {key: int(rest.split()[0]) for key, rest in (line.split(":", 1) for line in lines) if "Rss" in key}
         return Bytes(kilobytes["RssAnon"] * 1024), Bytes((kilobytes["RssFile"] + kilobytes["RssShmem"]) * 1024)
     except (OSError, KeyError, ValueError):
         import psutil
 
-        return Bytes(psutil.Process().memory_info().rss), Bytes(0)
+        try:
+            return Bytes(psutil.Process(pid).memory_info().rss), Bytes(0)
+        except psutil.Error:
+            return Bytes(0), Bytes(0)
+
+
+def give_back_freed_memory() -> None:
+    """From now on a block of 4 MiB or more goes back to the system as soon as it is freed. Left to itself glibc keeps
+    blocks as large as those it has once seen freed: a process then holds what it no longer uses, more or less of it
+    from one run to the next."""
+    try:
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
+    except (OSError, AttributeError, TypeError):  # another allocator
+        return

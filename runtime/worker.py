@@ -16,6 +16,7 @@ import msgspec
 from ..devices.link.keys import new_keys
 from ..devices.link.place import needs_keys
 from ..devices.link.sockets import Listener
+from ..devices.resident import give_back_freed_memory
 from ..errors import AccelError, LinkError
 from . import messages
 from .engine_thread import EngineThread
@@ -150,6 +151,7 @@ def _id_of(message: messages.Event) -> int:
 
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is for the front
+    give_back_freed_memory()
     line = sys.stdin.buffer.readline()
     try:
         opening = msgspec.json.decode(line, type=messages.Opening)
