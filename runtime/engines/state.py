@@ -1,13 +1,17 @@
 """The file form of one sequence's cache: who made it, how long it is, and a checksum, around an engine's own bytes.
 
 A cache can be as large as the memory that is left. So where a state goes to a file or comes from one, its bytes are
-written and read in the file's own pages, which the kernel can take back: no copy stands beside the cache.
+written and read in the file's own pages, and what was written or read is let go at once: no copy stands beside the
+cache.
 """
 
 import errno
 import mmap
 import os
 import struct
+import threading
+import time
+import weakref
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import BinaryIO
@@ -18,6 +22,7 @@ _MAGIC = b"accel-kv"
 _VERSION = 1
 _HEADER = struct.Struct("<8sIQQ16s32s")  # magic, version, positions, bytes, maker, checksum
 _CHUNK = 2**20
+_LET_GO = 0.0005  # seconds between two times that pages are
 _DO = "prefill the conversation again"
 _CANNOT = {errno.EACCES, errno.EINVAL, errno.ENODEV, errno.EOPNOTSUPP}  # no such pages in this file
 
@@ -95,7 +100,20 @@ def _pages_of(source: BinaryIO, size: int) -> memoryview | None:
 
 def _map(descriptor: int, start: int, size: int, access: int) -> memoryview:
     before = start % mmap.ALLOCATIONGRANULARITY
-    return memoryview(mmap.mmap(descriptor, before + size, access=access, offset=start - before))[before:]
+    pages = mmap.mmap(descriptor, before + size, access=access, offset=start - before)
+    if size > _CHUNK and hasattr(mmap, "MADV_DONTNEED"):
+        threading.Thread(target=_let_go, args=(weakref.ref(pages),), name="pages", daemon=True).start()
+    return memoryview(pages)[before:]
+
+
+def _let_go(pages: "weakref.ref[mmap.mmap]") -> None:
+    """As long as the pages are mapped those that were touched leave this process's memory again, and come back from the
+    file where they are touched once more. The engine goes through all of them in one call, so another thread does it.
+    """
+    while (mapped := pages()) is not None:
+        mapped.madvise(mmap.MADV_DONTNEED)
+        del mapped
+        time.sleep(_LET_GO)
 
 
 def _read(source: BinaryIO, size: int) -> bytearray:

@@ -1,13 +1,16 @@
 """A saved state comes back whole, or not at all, and never costs memory that its file does not have."""
 
 import io
+import mmap
 import os
+import time
 import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accel.devices.resident import resident
 from accel.errors import StateError
 from accel.runtime.engines.state import read_state, write_filled, write_state
 
@@ -76,6 +79,29 @@ def test_a_large_state_in_a_file_takes_no_memory_of_its_own(tmp_path):
     tracemalloc.stop()
     assert (positions, bytes(payload[:4]), len(payload)) == (3, b"abc\0", size)
     assert peak < size / 16
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED") or not resident()[1], reason="pages cannot be let go here")
+def test_pages_of_a_state_leave_memory_while_it_is_written_and_read(tmp_path):
+    size = 2**26
+    before = resident()[1]
+
+    def wait_until_let_go() -> None:
+        end = time.monotonic() + 30
+        while resident()[1] - before > size / 8:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    def fill(place: memoryview) -> None:
+        place[:] = b"x" * size
+        wait_until_let_go()
+
+    with (tmp_path / "state").open("x+b") as file:
+        write_filled(file, "me", 3, size, fill)
+    with (tmp_path / "state").open("rb") as file:
+        payload = read_state(file, "me", 3, size)[1]
+    assert bytes(payload) == b"x" * size
+    wait_until_let_go()
 
 
 def test_a_full_disk_is_an_error_and_no_end_of_the_process():
