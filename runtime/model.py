@@ -16,6 +16,7 @@ _MOST = 2**24  # of layers, heads, widths: above it a header is hostile
 _LAYER = re.compile(r"blk\.(\d{1,5})\.(.+)")
 _MIXERS = ("attn_", "ssm_", "time_mix_", "shortconv")
 _RECURRENT = ("ssm_", "time_mix_", "shortconv")
+_NO_KERNEL = {"F64", "I8", "I16", "I64", "Q8_1", "Q8_K"}  # llama.cpp ends its process over a tensor of these
 _KEYS_AND_VALUES = ("attn_k.", "attn_qkv.", "attn_kv")
 
 # Spellings that end a turn in published vocabularies (llama.cpp's llama-vocab.cpp); metadata rarely names them all.
@@ -95,7 +96,7 @@ class ModelSpec:
     @classmethod
     def read(cls, path: Path) -> "ModelSpec":
         """Raises a ModelError: see `offload.gguf_header.read_header`; ModelUnsupported where no language model is in
-        the file."""
+        the file, or one in a format that nothing computes with."""
         return _spec(_Facts(read_header(path)))
 
     @property
@@ -248,6 +249,9 @@ def _weights(facts: _Facts) -> tuple[Weights, ...]:
         layer, role = _place(tensor)
         if layer >= 2 * facts.layers + 64:  # a few beyond the last hold prediction heads
             raise facts.damaged(f"holds '{tensor.name[:80]}' and has {facts.layers} layers")
+        if tensor.format in _NO_KERNEL:
+            what = f"{facts.file} holds '{tensor.name[:80]}' in {tensor.format}, which no engine here computes with"
+            raise ModelUnsupported(what, "convert it again, for example to F16 or Q8_0")
         key = layer, role, tensor.format
         sizes[key] += tensor.size
         matrix_rows = math.gcd(tensor.shape[1], 64) if len(tensor.shape) > 1 else 0

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from accel.errors import ModelDamaged, ModelError, ModelUnsupported
 from accel.runtime.model import ROLES, ModelSpec
+from accel.runtime.probe_model import ProbeShape, write_probe
 from accel.units import from_json, to_json
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/assets"
@@ -123,6 +124,14 @@ def test_what_is_no_language_model_is_unsupported(tmp_path):
     if vocabulary.exists():
         with pytest.raises(ModelUnsupported, match="no weights"):
             ModelSpec.read(vocabulary)
+
+
+@pytest.mark.parametrize("format", ["F64", "I8", "I16", "I64", "Q8_1", "Q8_K"])
+def test_a_format_that_no_kernel_multiplies_is_unsupported_before_an_engine_aborts_over_it(tmp_path, format):
+    path = tmp_path / "probe.gguf"
+    write_probe(path, ProbeShape(format, width=256, layers=1))
+    with pytest.raises(ModelUnsupported, match=rf"'blk\.0\.[a-z_.]+' in {format}, .*; convert it again"):
+        ModelSpec.read(path)
 
 
 @pytest.mark.parametrize(
