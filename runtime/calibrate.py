@@ -24,7 +24,7 @@ from .plan import Goal, placements_to_try
 T = TypeVar("T")
 Say = Callable[[str], None]
 
-_METHOD = 5  # counts up when a measurement's meaning changes, so that old ones are not believed
+_METHOD = 7  # counts up when a measurement's meaning changes, so that old ones are not believed
 _TIME_LIMIT = 120  # seconds for one child
 _GRANULE = 8  # rows that are repacked together, at most
 _BUSY = 20.0  # per cent of all processors that others may use while something is timed
@@ -51,7 +51,7 @@ class _OfMachine:
 
 def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say: Say = lambda doing: None) -> Costs:
     """What is kept below `cache` of this model on this machine, the one that runs this. Buffers that were never dry-run
-    are, in a fraction of a second; kernels are not timed here.
+    are, in about a second; kernels are not timed here.
 
     Raises what the engine says to the model's header (a ModelError), EngineError, or what a cache without room raises.
     """
@@ -61,7 +61,7 @@ def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say
     missing = [placement for placement in placements_to_try(model, goal) if _key(placement) not in known]
     if missing or kept.process is None:
         say("asking the engine for its buffers")
-        kept = _dry_run(kept, model, missing)
+        kept = _dry_run(kept, machine, model, missing)
         _write(file, kept)
     of_machine = _read(_file(cache, "machine", machine.fingerprint), _OfMachine)
     usual = usual_costs(machine)
@@ -120,10 +120,10 @@ def keep_rows(machine: Machine, model: ModelSpec, times: RowTimes, cache: Path) 
     _write(file, replace(kept, rows=(*others, times)))
 
 
-def _dry_run(kept: _OfModel, model: ModelSpec, placements: list[Placement]) -> _OfModel:
+def _dry_run(kept: _OfModel, machine: Machine, model: ModelSpec, placements: list[Placement]) -> _OfModel:
     from .measure_costs import BufferJob, BufferResult
 
-    options = tuple(_options(model, placement) for placement in placements)
+    options = tuple(_options(model, placement, machine.processor.cores) for placement in placements)
     found = _child("buffers", BufferJob(options), BufferResult)
     runs = (DryRun(*_key(placement), size) for placement, size in zip(placements, found.compute, strict=True))
     return replace(
@@ -131,7 +131,7 @@ def _dry_run(kept: _OfModel, model: ModelSpec, placements: list[Placement]) -> _
     )
 
 
-def _options(model: ModelSpec, placement: Placement) -> Any:
+def _options(model: ModelSpec, placement: Placement, threads: int) -> Any:
     from .engines.options import EngineOptions
 
     return EngineOptions(
@@ -142,6 +142,8 @@ def _options(model: ModelSpec, placement: Placement) -> Any:
         ubatch=placement.ubatch,
         outputs=placement.outputs,
         kv_type=placement.kv_type,
+        threads=threads,
+        threads_prefill=threads,
     )
 
 

@@ -8,7 +8,21 @@ from .model import ModelSpec, Weights
 
 MEMORY = "memory"  # the tier that every machine has
 GPU = "gpu"  # memory of its own of the accelerator that the plan uses
+WORKER, TEMPLATES = "worker", "templates"  # processes
 CELLS = 256  # llama.cpp rounds the KV cache up to so many positions
+
+# What llama.cpp keeps of a cell beside its keys and values: 52 bytes in four arrays (llama-kv-cells.h), and once it is
+# used a node of 48 bytes in each of two trees.
+_CELL = 160
+_CHOICE = 40  # bytes for every token of the vocabulary where numpy draws one: copies of the logits, masks, an order
+# For every position of the context, where a prompt that fills it is read: its text as it came and as bytes, the room
+# that its tokens are made in, and these as Python's integers in a request, a conversation and an answer.
+_POSITION = 256
+# Pages of a saved sequence's file that stand in memory at once: what was read or written is let go every half
+# millisecond, or later where other processes keep the processor (engines/state.py).
+_MAPPED_STATE = Bytes.from_mib(8)
+_TEMPLATES = Bytes.from_mib(12)  # Python with jinja2; its files' pages are those of the front, too
+_PROMPT = 16  # bytes that it takes for every position of the prompt that it makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +33,7 @@ class Allocation:
     what: str
     size: Bytes
     kind: str  # mapped | anonymous | pinned | device
+    process: str = WORKER  # which holds it: the worker, or the one that renders chat templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +60,7 @@ class BufferCosts(Protocol):
 
     @property
     def process(self) -> tuple[Bytes, Bytes]:
-        """(anonymous, mapped) bytes of a worker that holds the vocabulary and no weights."""
+        """(anonymous, mapped) bytes of a worker that has answered, with the vocabulary and without what follows."""
         ...
 
     def compute_buffer(self, model: ModelSpec, placement: Placement) -> Bytes: ...
@@ -58,7 +73,8 @@ class BufferCosts(Protocol):
 def footprint(
     model: ModelSpec, placement: Placement, costs: BufferCosts, unified: bool = False
 ) -> tuple[Allocation, ...]:
-    """Every part of the worker at its peak. `unified`: the GPU has no memory of its own."""
+    """Every part of the processes that a chat starts, at its peak: of the worker, and of the one for templates. The
+    front is not among them: it is there before anything is planned. `unified`: the GPU has no memory of its own."""
     gpu = MEMORY if unified else GPU
     anonymous, mapped = costs.process
     compute = costs.compute_buffer(model, placement)
@@ -71,6 +87,12 @@ def footprint(
         Allocation(MEMORY, "KV cache", kv_cache(model, placement, on_gpu=False), "anonymous"),
         Allocation(MEMORY, "compute buffer", compute, "anonymous"),
         Allocation(MEMORY, "logits", logits, "anonymous"),
+        Allocation(MEMORY, "cells of the KV cache", cells(model, placement), "anonymous"),
+        Allocation(MEMORY, "rows for the kernels", kernel_rows(model, placement), "anonymous"),
+        Allocation(MEMORY, "choosing a token", Bytes(_CHOICE * model.vocabulary), "anonymous"),
+        Allocation(MEMORY, "text and tokens", Bytes(_POSITION * placement.context), "anonymous"),
+        Allocation(MEMORY, "saved sequence", saved_sequence(model, placement), "mapped"),
+        Allocation(MEMORY, "template process", template_process(placement), "anonymous", TEMPLATES),
     ]
     if placement.gpu_layers:
         parts += [
@@ -87,6 +109,14 @@ def total(parts: tuple[Allocation, ...]) -> dict[str, Bytes]:
     for part in parts:
         sizes[part.tier] = sizes.get(part.tier, Bytes(0)) + part.size
     return sizes
+
+
+def of_worker(parts: tuple[Allocation, ...]) -> tuple[Bytes, Bytes]:
+    """(anonymous, mapped) bytes of main memory that the worker may hold."""
+    kinds = ("anonymous", "mapped")
+    held = [part for part in parts if part.tier == MEMORY and part.process == WORKER]
+    anonymous, mapped = (Bytes(sum(part.size for part in held if part.kind == kind)) for kind in kinds)
+    return anonymous, mapped
 
 
 def first_gpu_layer(model: ModelSpec, placement: Placement) -> int:
@@ -130,3 +160,33 @@ def kv_cache(model: ModelSpec, placement: Placement, on_gpu: bool) -> Bytes:
     layers = range(first, model.layers) if on_gpu else range(min(first, model.layers))
     cells = model.kv_bytes_per_position(placement.kv_type, layers) * placement.cells
     return Bytes(cells + model.state * placement.sequences * len(layers) // model.layers)
+
+
+def template_process(placement: Placement) -> Bytes:
+    """The process in which chat templates are rendered."""
+    return Bytes(_TEMPLATES + _PROMPT * placement.context)
+
+
+def cells(model: ModelSpec, placement: Placement) -> Bytes:
+    """Which sequences see which position; a sliding window has a cache and cells of its own."""
+    return Bytes(_CELL * placement.cells * (2 if model.sliding_window else 1))
+
+
+def kernel_rows(model: ModelSpec, placement: Placement) -> Bytes:
+    """The widest rows that a matrix is multiplied with, in the format that kernels want beside the matrix's, and where
+    experts are chosen the list of each one's rows (ggml_graph_plan). No dry run tells it."""
+    widest = max(
+        model.width,
+        model.ff_width,
+        model.expert_width * model.experts_used,
+        max(model.heads) * max(model.key_size, model.value_size),
+    )
+    half = any(part.format in ("F16", "BF16") for part in model.weights if part.role != "embedding")
+    row = widest * 2 if half else widest * 1.15  # 8 bits a value and the scales
+    return Bytes(placement.ubatch * (row + 8 * model.experts * model.experts_used))
+
+
+def saved_sequence(model: ModelSpec, placement: Placement) -> Bytes:
+    """Pages of the file that a sequence is saved to or loaded from."""
+    whole = model.kv_bytes_per_position(placement.kv_type) * placement.cells + model.state
+    return Bytes(min(whole, _MAPPED_STATE))

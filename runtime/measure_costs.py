@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from ..devices.resident import resident
+from ..devices.resident import give_back_freed_memory, resident
 from ..errors import AccelError
 from ..units import Bytes, Rate, from_json, to_json
 from .costs import Kernel, Overhead, best_seconds
@@ -38,7 +38,7 @@ class BufferJob:
 @dataclass(frozen=True, slots=True)
 class BufferResult:
     compute: tuple[Bytes, ...]  # for each of the job's options
-    anonymous: Bytes  # of a process with libraries, vocabulary and contexts, and without weights
+    anonymous: Bytes  # of a worker that has answered, with the vocabulary and without weights and contexts
     mapped: Bytes
     offloads: bool  # whether the engine was built for accelerators
 
@@ -82,13 +82,24 @@ def main(what: str) -> int:
 
 def measure_buffers(job: BufferJob) -> BufferResult:
     """Raises ModelError, EngineError."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as thread:  # in a worker too another thread than the first holds the engine
+        return thread.submit(_measure_buffers, job).result()
+
+
+def _measure_buffers(job: BufferJob) -> BufferResult:
     from . import worker  # noqa: F401 - a worker's own modules are in its memory too
     from .engines import llama_api as api
-    from .engines.dry_run import dry_runs
+    from .engines.dry_run import dry_model
+    from .rehearsal import rehearse
 
+    give_back_freed_memory()
+    rehearse(job.options[0].threads)
     ModelSpec.read(Path(job.options[0].path))  # as opening an engine does: the allocator keeps what it took for that
-    compute = tuple(sum(buffers.compute.values(), Bytes(0)) for buffers in dry_runs(job.options))
-    anonymous, mapped = resident()
+    with dry_model(job.options[0]) as buffers:
+        anonymous, mapped = resident()
+        compute = tuple(sum(buffers(options).compute.values(), Bytes(0)) for options in job.options)
     return BufferResult(compute, anonymous, mapped, api.offloads())
 
 

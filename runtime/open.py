@@ -13,7 +13,7 @@ from ..errors import AccelError
 from ..units import Bytes
 from .calibrate import is_busy, keep_rows
 from .costs import RowTimes
-from .footprint import MEMORY
+from .footprint import of_worker
 from .history import History
 from .law import Law
 from .library.find import find
@@ -38,7 +38,7 @@ class Opened:
     @property
     def planned(self) -> Bytes:
         """Main memory that the plan allows the worker."""
-        return Bytes(sum(part.size for part in self.plan.memory if part.tier == MEMORY))
+        return sum(of_worker(self.plan.memory), Bytes(0))
 
     def session(self, history: History | None = None, renderer: Renderer | None = None) -> Session:
         """A conversation; `history` keeps it on disk, `renderer` may have been made before. Raises what the worker

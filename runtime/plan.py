@@ -63,7 +63,7 @@ class Goal:
 
     context: int | None = None  # positions that all sequences share
     sequences: int = 1
-    memory: Bytes | None = None  # ceiling of what the worker may hold in main memory
+    memory: Bytes | None = None  # ceiling of what all that is started may hold in main memory
     approximate: bool = False  # whether the text may differ from the exact one
     kv_type: str | None = None
     threads: int | None = None

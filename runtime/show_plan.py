@@ -13,7 +13,7 @@ from ..units import Bytes, to_json
 from .calibrate import known_costs, time_kernels
 from .chat.blocks import printable
 from .costs import Costs, usual_costs
-from .footprint import GPU, MEMORY, Allocation, total
+from .footprint import GPU, MEMORY, WORKER, Allocation, total
 from .library.find import plannable
 from .model import ModelSpec
 from .plan import Estimate, Goal, Plan, Refusal, cautions, make_plan
@@ -21,6 +21,7 @@ from .planning import goal_of, refused, this_machine
 from .settings import Settings
 
 _BAR = 48  # characters
+_SMALL = 0.01  # of a tier: below it a part has no line of its own
 _COLOURS = {"mapped": "blue", "anonymous": "green", "pinned": "yellow", "device": "magenta"}
 _KINDS = {
     "mapped": "pages of files: the system may drop and read them again",
@@ -110,11 +111,20 @@ def _memory_table(plan: Plan, tier: str, size: Bytes) -> Any:
     parts = sorted((part for part in plan.memory if part.tier == tier), key=lambda part: -part.size)
     free = _free(plan, tier)
     table = Table(box=None, show_header=False, pad_edge=False)
-    for part in parts:
+    for part in _lines(parts, size):
         colour = _COLOURS[part.kind]
         table.add_row(Text("■", colour), part.what, Text(str(part.size), justify="right"), Text(part.kind, "dim"))
     title = Text.assemble((_tier_name(plan, tier), "bold"), f": {size} of {free} {_free_words(plan, tier)}")
     return Group(title, bar(parts, free), table)
+
+
+def _lines(parts: list[Allocation], size: Bytes) -> list[Allocation]:
+    """What has a line: the small parts of the worker's own memory share one, and are told apart in JSON."""
+    small = [part for part in parts if part.size < _SMALL * size and (part.kind, part.process) == ("anonymous", WORKER)]
+    if len(small) < 2:
+        return parts
+    rest = replace(small[0], what=f"{len(small)} small parts", size=sum((part.size for part in small), Bytes(0)))
+    return [*(part for part in parts if part not in small), rest]
 
 
 def bar(parts: list[Allocation], free: Bytes) -> Any:

@@ -1,7 +1,8 @@
 """What a context would take, asked of llama.cpp without taking it. Loads the libraries: run it in a child process."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ...errors import EngineError
@@ -23,22 +24,26 @@ class Buffers:
     kv: Bytes  # over all backends
 
 
-def dry_run(options: EngineOptions) -> Buffers:
-    """Raises ModelError, EngineError."""
-    return dry_runs((options,))[0]
+@contextmanager
+def dry_model(options: EngineOptions) -> Iterator[Callable[[EngineOptions], Buffers]]:
+    """Holds a model's header and vocabulary while it is entered; gives what tells the buffers of a context of it.
+    Raises ModelError, and where it is called EngineError."""
+    model = api.load_model(options, dry=True)
 
+    def buffers(options: EngineOptions) -> Buffers:
+        api.context_free(api.new_context(model, options))
+        return read_log(api.LOG.lines)
 
-def dry_runs(options: Sequence[EngineOptions]) -> list[Buffers]:
-    """Of several contexts of one model, whose header and vocabulary are read once. Raises ModelError, EngineError."""
-    model = api.load_model(options[0], dry=True)
-    buffers = []
     try:
-        for each in options:
-            api.context_free(api.new_context(model, each))
-            buffers.append(read_log(api.LOG.lines))
+        yield buffers
     finally:
         api.model_free(model)
-    return buffers
+
+
+def dry_run(options: EngineOptions) -> Buffers:
+    """Raises ModelError, EngineError."""
+    with dry_model(options) as buffers:
+        return buffers(options)
 
 
 def weight_buffers(options: EngineOptions) -> dict[str, Bytes]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.runtime.costs import Costs
-from accel.runtime.footprint import CELLS, GPU, MEMORY, Placement, footprint, is_on_gpu, total
+from accel.runtime.footprint import CELLS, GPU, MEMORY, TEMPLATES, Placement, footprint, is_on_gpu, of_worker, total
 from accel.units import Bytes
 
 from .planning import MIB, a_model, models
@@ -88,3 +88,29 @@ def test_recurrent_states_are_counted_for_every_sequence():
     model = replace(a_model(), recurrent=True, state=Bytes(MIB))
     one, four = (sizes(model, Placement(512, count, "f16", 128, 8))["KV cache"] for count in (1, 4))
     assert four - one == 3 * MIB
+
+
+@given(models, placements)
+@settings(max_examples=80, deadline=None)
+def test_the_worker_and_the_process_for_templates_are_told_apart(model, placement):
+    parts = footprint(model, placement, COSTS)
+    templates = [part for part in parts if part.process == TEMPLATES]
+    assert [part.kind for part in templates] == ["anonymous"]
+    assert sum(of_worker(parts)) + templates[0].size == total(parts)[MEMORY]
+
+
+def test_a_worker_has_room_for_what_it_grows_by_as_it_answers():
+    base = Placement(4096, 1, "f16", 128, 8)
+    dense, experts = a_model(), a_model(experts=64)
+    rows = "rows for the kernels"
+    assert sizes(dense, replace(base, ubatch=512))[rows] == 4 * sizes(dense, base)[rows] > 512 * dense.ff_width
+    assert sizes(a_model(format="F16"), base)[rows] > sizes(dense, base)[rows] < sizes(experts, base)[rows]
+    for part in ("cells of the KV cache", "text and tokens"):
+        assert sizes(dense, replace(base, context=8192))[part] == 2 * sizes(dense, base)[part]
+    assert sizes(a_model(vocabulary=2048), base)["choosing a token"] == 2 * sizes(dense, base)["choosing a token"]
+
+
+def test_a_saved_sequence_takes_few_pages_however_long_it_is():
+    short, long = (sizes(a_model(), Placement(context, 1, "f16", 128, 8)) for context in (256, 2**20))
+    assert short["saved sequence"] == short["KV cache"]
+    assert long["saved sequence"] < long["KV cache"] / 16

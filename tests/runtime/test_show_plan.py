@@ -44,6 +44,14 @@ def test_a_plan_shows_every_part_every_choice_and_both_speeds(plan, capsys):
         assert words in shown
 
 
+def test_small_parts_share_a_line_and_the_process_for_templates_has_its_own(plan, capsys):
+    assert plan(context="1024") == 0
+    shown = capsys.readouterr().out
+    assert "template process" in shown and "small parts" in shown and "text and tokens" not in shown
+    assert plan(context="1024", json=True) == 0
+    assert "text and tokens" in capsys.readouterr().out
+
+
 def test_json_is_the_plan_itself(plan, capsys):
     assert plan(context="1024", json=True) == 0
     found = from_json(capsys.readouterr().out.encode(), Plan)

@@ -1,0 +1,28 @@
+"""A worker holds no more than its plan allows, whatever is asked of it."""
+
+import pytest
+
+from accel.devices.resident import resident
+from accel.runtime.calibrate import known_costs
+from accel.runtime.demo import target
+from accel.runtime.footprint import of_worker
+from accel.runtime.model import ModelSpec
+from accel.runtime.plan import Goal, Plan, engine_options, make_plan
+from accel.runtime.planning import probe
+from accel.runtime.supervisor import Supervisor
+from accel.tools.bench.held import Peak, exercise
+
+if not resident()[1]:
+    pytest.skip("this system does not tell anonymous from mapped memory", allow_module_level=True)
+
+
+@pytest.mark.parametrize("context", [512, 2048])
+def test_a_worker_that_answers_saves_and_loads_stays_within_its_plan(context, tmp_path):
+    machine, model, goal = probe(), ModelSpec.read(target()), Goal(context=context)
+    plan = make_plan(machine, model, goal, known_costs(machine, model, goal, tmp_path))
+    assert isinstance(plan, Plan)
+    with Supervisor("llamacpp", engine_options(plan)) as worker, Peak(worker) as peak:
+        exercise(worker, context, tmp_path)
+    anonymous, mapped = of_worker(plan.memory)
+    assert 0.6 * anonymous < peak.anonymous <= anonymous
+    assert 0.6 * mapped < peak.mapped <= mapped
