@@ -16,7 +16,7 @@ from ..devices.files import write_atomic
 from ..devices.machine import Machine
 from ..errors import AccelError, EngineError
 from ..units import Bytes, from_json, to_json
-from .costs import Costs, DryRun, Kernel, Overhead, RowTimes, usual_costs
+from .costs import Costs, DryRun, Kernel, Look, Overhead, RowTimes, usual_costs
 from .footprint import Placement
 from .model import ModelSpec
 from .plan import Goal, placements_to_try
@@ -24,8 +24,9 @@ from .plan import Goal, placements_to_try
 T = TypeVar("T")
 Say = Callable[[str], None]
 
-_METHOD = 7  # counts up when a measurement's meaning changes, so that old ones are not believed
+_METHOD = 8  # counts up when a measurement's meaning changes, so that old ones are not believed
 _TIME_LIMIT = 120  # seconds for one child
+_HEAD_GRANULE, _MOST_HEAD = 8, 1024  # values of a head that can be timed
 _GRANULE = 8  # rows that are repacked together, at most
 _BUSY = 20.0  # per cent of all processors that others may use while something is timed
 
@@ -47,6 +48,7 @@ class _OfMachine:
     kernels: tuple[Kernel, ...] = ()
     repacked: dict[str, int] | None = None  # every format that was looked at; 0 where it is not repacked
     overhead: dict[int, Overhead] | None = None
+    looks: tuple[Look, ...] = ()
 
 
 def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say: Say = lambda doing: None) -> Costs:
@@ -71,6 +73,7 @@ def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say
         repacked=usual.repacked | (of_machine.repacked or {}),
         kernels=of_machine.kernels,
         overhead=of_machine.overhead or {},
+        looks=of_machine.looks,
         rows=kept.rows,
         offloads=kept.offloads,
     )
@@ -79,28 +82,32 @@ def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say
 def time_kernels(
     machine: Machine, model: ModelSpec, costs: Costs, cache: Path, again: bool = False, say: Say = lambda doing: None
 ) -> Costs:
-    """The costs with kernels for every format that matters in this model, timed where they were not or `again`: some
-    seconds for each format, once. Where other processes keep the machine busy nothing is timed.
+    """The costs with kernels for every format that matters in this model and heads of its size, timed where they were
+    not or `again`: some seconds for each, once. Where other processes keep the machine busy nothing is timed.
 
     Raises EngineError, or what a cache without room raises.
     """
     timed = set() if again else {kernel.format for kernel in costs.kernels}
     wanted = tuple(format for format in _formats(model) if format not in timed)
-    if not wanted:
+    head = model.key_size if again or model.key_size not in {look.head for look in costs.looks} else 0
+    heads = (head,) if 0 < head <= _MOST_HEAD and head % _HEAD_GRANULE == 0 else ()
+    if not wanted and not heads:
         return costs
+    named = ", ".join((*wanted, *(f"heads of {head}" for head in heads)))
     if is_busy():
-        say(f"the machine is busy: its speed with {', '.join(wanted)} is not timed")
+        say(f"the machine is busy: its speed with {named} is not timed")
         return costs
-    say(f"timing {', '.join(wanted)} on this machine")
-    found = _time(machine, wanted, cache)
+    say(f"timing {named} on this machine")
+    found = _time(machine, wanted, heads, cache)
     costs = replace(
         costs,
         kernels=(*(kernel for kernel in costs.kernels if kernel.format not in wanted), *found.kernels),
         repacked=costs.repacked | (found.repacked or {}),
         overhead=costs.overhead | (found.overhead or {}),
+        looks=(*(look for look in costs.looks if look.head not in heads), *found.looks),
     )
     if not is_busy():
-        kept = _OfMachine(costs.kernels, costs.repacked, costs.overhead)
+        kept = _OfMachine(costs.kernels, costs.repacked, costs.overhead, costs.looks)
         _write(_file(cache, "machine", machine.fingerprint), kept)
     return costs
 
@@ -160,14 +167,14 @@ def _formats(model: ModelSpec) -> list[str]:
     return [format for format, size in sizes.items() if size * 100 > sum(sizes.values())]
 
 
-def _time(machine: Machine, formats: tuple[str, ...], cache: Path) -> _OfMachine:
+def _time(machine: Machine, formats: tuple[str, ...], heads: tuple[int, ...], cache: Path) -> _OfMachine:
     from .measure_costs import KernelJob, KernelResult
 
     threads = tuple(sorted({1, machine.processor.cores}))
     with TemporaryDirectory(dir=cache, prefix="probe-") as folder:  # ours, so that it goes whatever the child does
-        found = _child("kernels", KernelJob(formats, threads, folder), KernelResult)
+        found = _child("kernels", KernelJob(formats, heads, threads, folder), KernelResult)
     repacked = {format: _GRANULE if format in found.repacked else 0 for format in formats}
-    return _OfMachine(found.kernels, repacked, found.overhead)
+    return _OfMachine(found.kernels, repacked, found.overhead, found.looks)
 
 
 def _child(what: str, job: object, kind: type[T]) -> T:

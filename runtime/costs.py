@@ -32,7 +32,8 @@ _USUAL_BATCHED = 1.8
 _USUAL_SHARE = {"avx512f": 1.0, "avx2": 0.75, "dotprod": 0.4}  # of that, by the best instruction set
 _LEAST_SHARE = 0.2
 _USUAL_BANDWIDTH = (Rate(10e9), Rate(18e9))
-_USUAL_OVERHEAD = {1: (1e-5, 8e-6, 4.5e-8), 2: (1.2e-5, 1.5e-5, 3.5e-8)}  # by threads
+_USUAL_OVERHEAD = {1: (1e-5, 8e-6), 2: (1.2e-5, 1.5e-5)}  # by threads
+_USUAL_LOOK = 6e-10  # for each value of a head, with one thread
 _USUAL_PROCESS = (Bytes.from_mib(80), Bytes.from_mib(30))
 _GPU_EFFICIENCY = 0.65  # of a GPU's bandwidth in decode
 _GPU_OVERHEAD = 20e-6  # seconds per layer
@@ -74,7 +75,16 @@ class Overhead:
 
     forward: float
     layer: float
-    attention: float  # for every position that a head of a layer looks back at
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What looking back costs a head of so many values in one layer: seconds for every position. Kernels are made for
+    some sizes, and take several times as long for others."""
+
+    head: int
+    threads: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,7 @@ class Costs:
     repacked: dict[str, int] = field(default_factory=dict)  # format to what must divide a matrix's rows
     kernels: tuple[Kernel, ...] = ()
     overhead: dict[int, Overhead] = field(default_factory=dict)  # by threads
+    looks: tuple[Look, ...] = ()
     rows: tuple[RowTimes, ...] = ()
     offloads: bool = True  # whether the engine was built for accelerators
 
@@ -146,6 +157,12 @@ class Costs:
         wider = bandwidth(machine, threads) / bandwidth(machine, known.threads)
         rates = known.cached * more, known.streamed * min(more, wider), known.batched * more
         return Kernel(part.format, repacked, threads, *map(Rate, rates))
+
+    def look(self, head: int, threads: int) -> float:
+        """Seconds for every position that one head looks back at, as measured or usual."""
+        alike = (look for look in self.looks if look.head == head)
+        known = min(alike, key=lambda look: abs(look.threads - threads), default=Look(head, 1, head * _USUAL_LOOK))
+        return known.seconds * known.threads / threads
 
     def row_times(self, threads: int, repack: bool) -> RowTimes | None:
         """Measured so, or else as near to it as any were."""
@@ -208,7 +225,7 @@ def attention_seconds(
     near = model.kv_bytes_per_position("f16", range(first)) / bandwidth(machine, threads)
     looks = sum(heads for heads, cached in zip(model.heads[:first], model.kv_heads, strict=False) if cached)
     far = model.kv_bytes_per_position("f16", range(first, model.layers)) / gpu_bandwidth(machine)
-    return depth * (max(near, looks * _overhead(costs, threads).attention) + far)
+    return depth * (max(near, looks * costs.look(model.key_size, threads)) + far)
 
 
 def bandwidth(machine: Machine, threads: int) -> Rate:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..devices.resident import give_back_freed_memory, resident
 from ..errors import AccelError
 from ..units import Bytes, Rate, from_json, to_json
-from .costs import Kernel, Overhead, best_seconds
+from .costs import Kernel, Look, Overhead, best_seconds
 from .engines.base import Batch, Engine
 from .engines.options import EngineOptions
 from .model import ModelSpec
@@ -45,9 +45,10 @@ class BufferResult:
 
 @dataclass(frozen=True, slots=True)
 class KernelJob:
-    """Matrices of some formats, with so many threads. Probe models are written to `folder`."""
+    """Matrices of some formats and heads of some sizes, with so many threads. Probe models are written to `folder`."""
 
     formats: tuple[str, ...]
+    heads: tuple[int, ...]
     threads: tuple[int, ...]
     folder: str
 
@@ -57,6 +58,7 @@ class KernelResult:
     kernels: tuple[Kernel, ...]
     repacked: tuple[str, ...]  # formats whose matrices the engine copies into another order
     overhead: dict[int, Overhead]  # by threads
+    looks: tuple[Look, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def measure_kernels(job: KernelJob) -> KernelResult:
         repacked += [format] if True in choices else []
         for repack, threads in product(choices, job.threads):
             kernels.append(_measure_kernel(job, format, repack, threads, overhead[threads]))
-    return KernelResult(tuple(kernels), tuple(repacked), overhead)
+    looks = tuple(_measure_look(job, head, threads) for head, threads in product(job.heads, job.threads))
+    return KernelResult(tuple(kernels), tuple(repacked), overhead, looks)
 
 
 def _measure_overhead(job: KernelJob, threads: int) -> Overhead:
@@ -127,18 +130,18 @@ def _measure_overhead(job: KernelJob, threads: int) -> Overhead:
     wide_layer = _positive((wide_seconds - forward) / wide.layers)
     narrow_bytes, wide_bytes = few.size / few.layers, wide.size / wide.layers
     per_byte = _positive(wide_layer - narrow_layer) / (wide_bytes - narrow_bytes)
-    return Overhead(forward, _positive(narrow_layer - narrow_bytes * per_byte), _measure_attention(job, few, threads))
+    return Overhead(forward, _positive(narrow_layer - narrow_bytes * per_byte))
 
 
-def _measure_attention(job: KernelJob, shape: ProbeShape, threads: int) -> float:
-    """Seconds for every head and position."""
+def _measure_look(job: KernelJob, head: int, threads: int) -> Look:
+    shape = ProbeShape("Q8_0", width=256, head=head)
     with _engine(job, shape, False, threads) as engine:
         shallow = best_seconds(engine, 1, _SECONDS)
         for _ in range(_DEPTH // _BATCH):
             engine.forward(Batch.chain(0, [1] * _BATCH))
             engine.commit(0, range(_BATCH))
         deep = best_seconds(engine, 1, _SECONDS, _DEPTH)
-    return max(deep - shallow, 0.0) / (_DEPTH * shape.layers * shape.heads)
+    return Look(head, threads, max(deep - shallow, 0.0) / (_DEPTH * shape.layers * shape.heads))
 
 
 def _is_repacked(job: KernelJob, format: str) -> bool:

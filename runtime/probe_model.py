@@ -23,14 +23,12 @@ class ProbeShape:
     width: int  # a multiple of 256
     layers: int = 4
     vocabulary: int = 64
+    head: int = 64  # values in one head
+    heads: int = 4  # of the queries; half as many of keys and values
 
     @property
     def ff_width(self) -> int:
         return 3 * self.width
-
-    @property
-    def heads(self) -> int:
-        return self.width // 64
 
     @property
     def size(self) -> Bytes:
@@ -67,6 +65,9 @@ def _keys(shape: ProbeShape) -> Iterator[bytes]:
         "feed_forward_length": shape.ff_width,
         "attention.head_count": shape.heads,
         "attention.head_count_kv": shape.heads // 2,
+        "attention.key_length": shape.head,
+        "attention.value_length": shape.head,
+        "rope.dimension_count": shape.head // 2 * 2,
     }
     for key, count in counts.items():
         yield _text(f"llama.{key}") + struct.pack("<II", _UINT32, count)
@@ -74,7 +75,12 @@ def _keys(shape: ProbeShape) -> Iterator[bytes]:
 
 
 def _tensors(shape: ProbeShape) -> Iterator[tuple[str, tuple[int, ...], str]]:
-    width, ff_width, kv_width = shape.width, shape.ff_width, shape.width // 2
+    width, ff_width, q_width, kv_width = (
+        shape.width,
+        shape.ff_width,
+        shape.heads * shape.head,
+        shape.heads // 2 * shape.head,
+    )
     yield "token_embd.weight", (width, shape.vocabulary), "F32"
     yield "output_norm.weight", (width,), "F32"
     yield "output.weight", (width, shape.vocabulary), "F32"
@@ -82,10 +88,10 @@ def _tensors(shape: ProbeShape) -> Iterator[tuple[str, tuple[int, ...], str]]:
         for norm in ("attn_norm", "ffn_norm"):
             yield f"blk.{layer}.{norm}.weight", (width,), "F32"
         for name, dimensions in (
-            ("attn_q", (width, width)),
+            ("attn_q", (width, q_width)),
             ("attn_k", (width, kv_width)),
             ("attn_v", (width, kv_width)),
-            ("attn_output", (width, width)),
+            ("attn_output", (q_width, width)),
             ("ffn_gate", (width, ff_width)),
             ("ffn_up", (width, ff_width)),
             ("ffn_down", (ff_width, width)),

@@ -9,7 +9,7 @@ from accel.devices.probe import probe
 from accel.errors import EngineError, ModelUnsupported
 from accel.runtime import calibrate
 from accel.runtime.calibrate import keep_rows, known_costs, time_kernels
-from accel.runtime.costs import Kernel, Overhead, RowTimes
+from accel.runtime.costs import Kernel, Look, Overhead, RowTimes
 from accel.runtime.measure_costs import KernelResult
 from accel.runtime.model import ModelSpec
 from accel.runtime.plan import Goal, Plan, make_plan, placements_to_try
@@ -124,13 +124,15 @@ def test_kernels_are_timed_only_when_the_machine_is_calm_and_only_once(model, fi
     def child(what, job, kind):
         asked.append(job.formats)
         rates = [Kernel(format, False, 1, Rate(2e9), Rate(1e9), Rate(3e9)) for format in job.formats]
-        return KernelResult(tuple(rates), ("Q4_0",), {1: Overhead(1e-4, 1e-5, 4e-8)})
+        looks = tuple(Look(head, 1, 4e-8) for head in job.heads)
+        return KernelResult(tuple(rates), ("Q4_0",), {1: Overhead(1e-4, 1e-5)}, looks)
 
     monkeypatch.setattr(calibrate, "_child", child)
     timed = time_kernels(MACHINE, model, costs, cache)
     assert asked == [("Q4_0",)] and timed.repacked["Q4_0"] > 0
     again = known_costs(MACHINE, model, GOAL, cache)
-    assert (again.kernels, again.overhead) == (timed.kernels, timed.overhead)
+    assert (again.kernels, again.overhead, again.looks) == (timed.kernels, timed.overhead, timed.looks)
+    assert [look.head for look in again.looks] == [model.key_size]
     assert time_kernels(MACHINE, model, again, cache) is again and len(asked) == 1
 
 
