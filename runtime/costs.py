@@ -32,7 +32,7 @@ _USUAL_BATCHED = 1.8
 _USUAL_SHARE = {"avx512f": 1.0, "avx2": 0.75, "dotprod": 0.4}  # of that, by the best instruction set
 _LEAST_SHARE = 0.2
 _USUAL_BANDWIDTH = (Rate(10e9), Rate(18e9))
-_USUAL_OVERHEAD = {1: (1e-5, 8e-6), 2: (1.2e-5, 1.5e-5)}  # by threads
+_USUAL_OVERHEAD = {1: (1e-5, 8e-6, 8e-6), 2: (1.2e-5, 1.5e-5, 1.5e-5)}  # by threads
 _USUAL_LOOK = 6e-10  # for each value of a head, with one thread
 _USUAL_PROCESS = (Bytes.from_mib(80), Bytes.from_mib(30))
 _GPU_EFFICIENCY = 0.65  # of a GPU's bandwidth in decode
@@ -75,6 +75,7 @@ class Overhead:
 
     forward: float
     layer: float
+    routing: float  # more for a layer whose experts are chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +257,8 @@ def _expected_seconds(
         near += max(min(needed * rows, part.size) / one, needed * rows / kernel.batched if rows > 1 else 0.0)
     on_gpu = model.layers - min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else 0
     overhead = _overhead(costs, threads)
-    beside = overhead.forward + overhead.layer * (model.layers - on_gpu) + _GPU_OVERHEAD * on_gpu
+    routed = overhead.routing * len({part.layer for part in weights if part.role == "experts"})
+    beside = overhead.forward + overhead.layer * (model.layers - on_gpu) + routed + _GPU_OVERHEAD * on_gpu
     return near + far / gpu_bandwidth(machine) + beside
 
 

@@ -7,7 +7,7 @@ The engine's libraries may abort, take memory and keep threads; the process that
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -122,15 +122,16 @@ def _measure_overhead(job: KernelJob, threads: int) -> Overhead:
     """A forward takes: something, something for each layer, and what grows with the bytes. Models that differ in one of
     them tell these apart."""
     few, many, wide = (ProbeShape("Q8_0", width, layers) for width, layers in ((256, 4), (256, 16), (512, 4)))
-    few_seconds, many_seconds, wide_seconds = (
-        _seconds(job, shape, repack=False, threads=threads)[0] for shape in (few, many, wide)
+    few_seconds, many_seconds, wide_seconds, routed_seconds = (
+        _seconds(job, shape, repack=False, threads=threads)[0] for shape in (few, many, wide, replace(few, experts=16))
     )
     narrow_layer = _positive((many_seconds - few_seconds) / (many.layers - few.layers))
     forward = _positive(few_seconds - narrow_layer * few.layers)
     wide_layer = _positive((wide_seconds - forward) / wide.layers)
     narrow_bytes, wide_bytes = few.size / few.layers, wide.size / wide.layers
     per_byte = _positive(wide_layer - narrow_layer) / (wide_bytes - narrow_bytes)
-    return Overhead(forward, _positive(narrow_layer - narrow_bytes * per_byte))
+    routing = max(routed_seconds - few_seconds, 0.0) / few.layers
+    return Overhead(forward, _positive(narrow_layer - narrow_bytes * per_byte), routing)
 
 
 def _measure_look(job: KernelJob, head: int, threads: int) -> Look:

@@ -11,13 +11,14 @@ from pathlib import Path
 from ..offload.gguf_header import FORMATS, NUMBER_OF
 from ..units import Bytes
 
+EXPERTS_USED = 2
 _ALIGNMENT = 32
 _UINT32, _FLOAT32, _STRING = 4, 6, 8
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeShape:
-    """A dense Llama of matrices of one format."""
+    """A Llama of matrices of one format, dense or with experts; those used compute as much as a dense one."""
 
     format: str
     width: int  # a multiple of 256
@@ -25,6 +26,7 @@ class ProbeShape:
     vocabulary: int = 64
     head: int = 64  # values in one head
     heads: int = 4  # of the queries; half as many of keys and values
+    experts: int = 0
 
     @property
     def ff_width(self) -> int:
@@ -69,17 +71,23 @@ def _keys(shape: ProbeShape) -> Iterator[bytes]:
         "attention.value_length": shape.head,
         "rope.dimension_count": shape.head // 2 * 2,
     }
+    if shape.experts:
+        counts |= {"expert_count": shape.experts, "expert_used_count": EXPERTS_USED}
+        counts["feed_forward_length"] //= EXPERTS_USED
     for key, count in counts.items():
         yield _text(f"llama.{key}") + struct.pack("<II", _UINT32, count)
     yield _text("llama.attention.layer_norm_rms_epsilon") + struct.pack("<If", _FLOAT32, 1e-5)
 
 
 def _tensors(shape: ProbeShape) -> Iterator[tuple[str, tuple[int, ...], str]]:
-    width, ff_width, q_width, kv_width = (
-        shape.width,
-        shape.ff_width,
-        shape.heads * shape.head,
-        shape.heads // 2 * shape.head,
+    width, ff_width, experts = shape.width, shape.ff_width, shape.experts
+    q_width, kv_width = shape.heads * shape.head, shape.heads // 2 * shape.head
+    dense = (("ffn_gate", (width, ff_width)), ("ffn_up", (width, ff_width)), ("ffn_down", (ff_width, width)))
+    expert_width = ff_width // EXPERTS_USED
+    many = (
+        ("ffn_gate_exps", (width, expert_width, experts)),
+        ("ffn_up_exps", (width, expert_width, experts)),
+        ("ffn_down_exps", (expert_width, width, experts)),
     )
     yield "token_embd.weight", (width, shape.vocabulary), "F32"
     yield "output_norm.weight", (width,), "F32"
@@ -92,15 +100,15 @@ def _tensors(shape: ProbeShape) -> Iterator[tuple[str, tuple[int, ...], str]]:
             ("attn_k", (width, kv_width)),
             ("attn_v", (width, kv_width)),
             ("attn_output", (q_width, width)),
-            ("ffn_gate", (width, ff_width)),
-            ("ffn_up", (width, ff_width)),
-            ("ffn_down", (ff_width, width)),
+            *(many if experts else dense),
         ):
             yield f"blk.{layer}.{name}.weight", dimensions, shape.format
+        if experts:
+            yield f"blk.{layer}.ffn_gate_inp.weight", (width, experts), "F32"
 
 
 def _is_matrix(name: str) -> bool:
-    return name.startswith("blk.") and "norm" not in name
+    return name.startswith("blk.") and "norm" not in name and "gate_inp" not in name
 
 
 def _size(dimensions: tuple[int, ...], format: str) -> int:
