@@ -23,6 +23,7 @@ from .stream import Stream, Ticket
 from .text import TextStream, pieces
 
 _STRETCH = 0.004  # seconds that one sequence may decode before others are looked for
+_PROGRESS = 0.2  # seconds between two words on how far a prompt is: each takes a core from those that compute
 
 
 class Generator:
@@ -149,7 +150,7 @@ class Generator:
             self._running.append(stream)
             stream.seat, stream.done = found
             if not stream.started_at:
-                stream.started_at = time.monotonic()
+                stream.started_at = stream.told_at = time.monotonic()
                 stream.reused = stream.done
                 self._emit(Started(stream.id, stream.prompt, stream.reused))
 
@@ -241,7 +242,9 @@ class Generator:
 
     def _tell_prefilled(self, stream: Stream) -> None:
         done = min(stream.done, stream.prompt)
-        if not stream.answered:  # otherwise it had stepped back
+        now = time.monotonic()
+        if not stream.answered and (done == stream.prompt or now - stream.told_at >= _PROGRESS):
+            stream.told_at = now  # had it answered, it would be here because it stepped back
             self._emit(Prefilled(stream.id, done - stream.reused, stream.prompt - stream.reused))
 
     def _make_room(self) -> None:

@@ -34,7 +34,7 @@ class Stream:
 
     __slots__ = (
         "answered", "decoding", "done", "first_at", "forwarded", "id", "most", "prompt", "reused", "said", "sampler",
-        "seat", "speaks", "started_at", "text", "ticket", "tokens", "unsaid",
+        "seat", "speaks", "started_at", "text", "ticket", "tokens", "told_at", "unsaid",
     )  # fmt: skip
 
     def __init__(self, ticket: Ticket, tokens: list[int], sampler: Sampler, text: TextStream, context: int) -> None:
@@ -56,6 +56,7 @@ class Stream:
         self.seat: Seat | None = None
         self.started_at = 0.0
         self.first_at = 0.0
+        self.told_at = 0.0  # when it was last said how far its prompt is
 
     @property
     def pending(self) -> int:

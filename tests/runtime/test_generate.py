@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.errors import ContextFull, GrammarError, SettingError, UsageError
+from accel.runtime import generate
 from accel.runtime.engines.base import Stop
 from accel.runtime.engines.fake import FakeEngine, FakeOptions
 from accel.runtime.generate import Generator
@@ -161,6 +162,12 @@ def test_what_is_cached_does_not_show_in_the_text():
     assert found.tokens == cold.answer(3, chat("a", "b", "d")).tokens
 
 
+def test_of_a_prompt_that_is_read_at_once_only_the_end_is_told():
+    desk = Desk(batch=10)
+    desk.answer(1, "x" * 34, most=1)
+    assert [told.done for told in desk.of(1, Prefilled)] == [35]
+
+
 def test_one_conversation_is_answered_one_prompt_after_another():
     desk = Desk(script=(("one", "1"), ("two", "2")))
     desk.add(1, chat("one"), "c")
@@ -170,7 +177,8 @@ def test_one_conversation_is_answered_one_prompt_after_another():
     assert order == [1, 1, 2, 2] and (desk.text(1), desk.text(2)) == ("1", "2")
 
 
-def test_progress_of_a_long_prompt_is_told_in_chunks():
+def test_progress_of_a_long_prompt_is_told_in_chunks(monkeypatch):
+    monkeypatch.setattr(generate, "_PROGRESS", 0.0)
     desk = Desk(batch=10)
     desk.answer(1, "x" * 34, most=1)
     assert [(told.done, told.total) for told in desk.of(1, Prefilled)] == [(10, 35), (20, 35), (30, 35), (35, 35)]
@@ -308,7 +316,8 @@ class Interrupted(FakeEngine):
 
 
 @pytest.mark.parametrize("rollback", [True, False])
-def test_a_prompt_is_cancelled_in_the_middle_of_a_chunk_and_the_others_go_on(rollback):
+def test_a_prompt_is_cancelled_in_the_middle_of_a_chunk_and_the_others_go_on(rollback, monkeypatch):
+    monkeypatch.setattr(generate, "_PROGRESS", 0.0)
     engine = Interrupted(FakeOptions(batch=8, rollback=rollback))
     desk = Desk(engine)
     desk.add(1, "other", most=5)
