@@ -22,7 +22,7 @@ from .sequences import Sequences
 from .stream import Stream, Ticket
 from .text import TextStream, pieces
 
-_STRETCH = 0.004  # seconds that one sequence may decode before others are looked for
+_STRETCH = 0.015  # seconds that one sequence may decode before others are looked for
 _PROGRESS = 0.2  # seconds between two words on how far a prompt is: each takes a core from those that compute
 
 
