@@ -32,7 +32,9 @@ def conversation(rng: Random, turns: int | None = None) -> list[dict[str, str]]:
             ).format(x=talk.assistant)
         talk.messages.append({"role": "system", "content": text})
     for _ in range(turns or rng.choice((1, 2, 2, 3, 3, 4, 5, 6))):
-        rng.choices(INTENTS, WEIGHTS)[0].play(talk)
+        intent = rng.choices(INTENTS, WEIGHTS)[0]
+        talk.asides, talk.introduces = intent.asides, intent.introduces
+        intent.play(talk)
     return talk.messages if any(m["role"] == "user" for m in talk.messages) else conversation(rng, turns)
 
 

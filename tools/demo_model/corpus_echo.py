@@ -49,6 +49,6 @@ def again(talk: Talk) -> None:
 
 INTENTS = (
     Intent(3, repeat, REPEAT),
-    Intent(0.5, last_question, LAST_QUESTION),
-    Intent(0.6, again, AGAIN),
+    Intent(0.5, last_question, LAST_QUESTION, asides=0),
+    Intent(0.6, again, AGAIN, asides=0),
 )

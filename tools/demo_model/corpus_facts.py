@@ -1,5 +1,27 @@
 """Turns about simple facts: the world in a hundred small tables."""
 
+from .corpus_calendar_asked import (
+    AFTER_DAY_ASKED,
+    AFTER_LETTER_ASKED,
+    AFTER_MONTH_ASKED,
+    BEFORE_DAY_ASKED,
+    BEFORE_MONTH_ASKED,
+)
+from .corpus_facts_asked import (
+    CAPITAL_ASKED,
+    COLOUR_ASKED,
+    COUNTRY_ASKED,
+    EXAMPLE_ASKED,
+    FIRST_ASKED,
+    KIND_ASKED,
+    LAST_ASKED,
+    LIST_ASKED,
+    MANY_ASKED,
+    OPPOSITE_ASKED,
+    PLURAL_ASKED,
+    SPELL_ASKED,
+    YES_NO_ASKED,
+)
 from .facts import AMOUNTS, CAPITALS, COLOURS_OF, HOMES, KINDS, OPPOSITES, PLURALS, SOUNDS
 from .talk import Intent, Talk
 from .words import DAYS, LETTERS, MONTHS, SEASONS, a
@@ -28,6 +50,7 @@ CAPITAL = (
     "[what is|what's] the name of the capital [city |]of {country}?",
     "[which|what] capital [does {country} have|belongs to {country}]?",
     "[I am going to|we are learning about|I love|let's talk about] {country}. What is [its|the] capital[| there]?",
+    *CAPITAL_ASKED,
 )
 COUNTRY = (
     "[which|what] country is {city} the capital of?",
@@ -39,6 +62,7 @@ COUNTRY = (
     "[in which|in what] country is {city} the capital?",
     "[which|what] country has {city} as its capital[| city]?",
     KNOW + " which country has the capital {city}",
+    *COUNTRY_ASKED,
 )
 OPPOSITE = (
     WHAT + " the opposite of [|the word] {word}?",
@@ -56,6 +80,7 @@ OPPOSITE = (
     "[what do you call|how do you call] the opposite of {word}?",
     "{word} is the opposite of [what|which word]?",
     "[if something is|when it is|if it is] not {word}, what is it?",
+    *OPPOSITE_ASKED,
 )
 COLOUR = (
     "[what|which] [colour|color] [is|has] {thing}?",
@@ -68,6 +93,7 @@ COLOUR = (
     "need|what colour do you see]?",
     "[in|with] [what|which] colour [would you paint|do you paint|should I paint|do I draw] {thing}?",
     "[how|what] does {thing} look[,|] [is it white, red or another colour|which colour]?",
+    *COLOUR_ASKED,
 )
 KIND = (
     "[what is|what's] {one}?",
@@ -79,12 +105,14 @@ KIND = (
     "[to|in] [what|which] [group|class|kind|family] [of things |]does {one} belong?",
     "[what do you know about|what is meant by|what does it mean:|can you describe] {one}?",
     "[what do you call|what is] {one}, [an animal, a tool or something else|in one word]?",
+    *KIND_ASKED,
 )
 EXAMPLE = (
     "[name|give me|tell me|say] [|one|any|some|an example of] {kind}",
     KNOW + " {kind}",
     "[give|show|tell] me an example of {kind}",
     "[think of|come up with|pick|choose] {kind}",
+    *EXAMPLE_ASKED,
 )
 YES_NO = (
     "is {one} {kind}?",
@@ -93,6 +121,7 @@ YES_NO = (
     "[can|could|would] {one} be {kind}?",
     "is {one} {kind} or [not|something else]?",
     KNOW + " [if|whether] {one} is {kind}",
+    *YES_NO_ASKED,
 )
 PLURAL = (
     WHAT + " the plural of [|the word] {word}?",
@@ -107,6 +136,7 @@ PLURAL = (
     "[this is|here is|I see] one {word}[.|,] [there are two|here are two|now I see three] [what|of what]?",
     "one {word}, two [what]?",
     "plural of {word}?",
+    *PLURAL_ASKED,
 )
 AFTER_DAY = (
     "[what|which] day [comes|is|follows] [after|right after|just after] {day}?",
@@ -119,6 +149,7 @@ AFTER_DAY = (
     "the day after {day} is [what|which day|called what]?",
     "{day} [is over|has passed|was yesterday][.|,] [which|what] day [is it|is it now|comes now|is today]?",
     "what comes after {day}?",
+    *AFTER_DAY_ASKED,
 )
 BEFORE_DAY = (
     "[what|which] day [comes|is] [before|right before|just before] {day}?",
@@ -129,6 +160,7 @@ BEFORE_DAY = (
     "the day before {day} is [what|which day|called what]?",
     "{day} is tomorrow[.|,] [which|what] day [is it|is it now|is today]?",
     "what comes before {day}?",
+    *BEFORE_DAY_ASKED,
 )
 AFTER_MONTH = (
     "[what|which] month [comes|is|follows] [after|right after|just after] {month}?",
@@ -139,6 +171,7 @@ AFTER_MONTH = (
     "[it is|now it is|if it is|this month is] {month}[.|,] [which|what] is [next month|the next month]?",
     "[when|after|if] {month} [is over|has ended|ends][,|] [which|what] month [comes|begins|is next|starts]?",
     "what comes after {month}?",
+    *AFTER_MONTH_ASKED,
 )
 BEFORE_MONTH = (
     "[what|which] month [comes|is] [before|right before|just before] {month}?",
@@ -147,6 +180,7 @@ BEFORE_MONTH = (
     "the month before {month} is [what|which|called what]?",
     "[it is|now it is|if it is|this month is] {month}[.|,] [which|what] was [last month|the month before]?",
     "what comes before {month}?",
+    *BEFORE_MONTH_ASKED,
 )
 AFTER_LETTER = (
     "[what|which] letter [comes|is|follows] [after|right after|just after] {letter}?",
@@ -156,16 +190,16 @@ AFTER_LETTER = (
     "the letter after {letter} is [what|which one|called what]?",
     "{letter}[:|,] [which letter comes next|what letter is next|what comes next in the alphabet]?",
     "[in the alphabet, what|what] comes after [|the letter] {letter}[| in the alphabet]?",
+    *AFTER_LETTER_ASKED,
 )
+LISTS = {
+    "the [|seven |7 ]days of the week": ", ".join(DAYS) + ".",
+    "the [|twelve |12 ]months[| of the year]": ", ".join(MONTHS) + ".",
+    "the [|four |4 ]seasons[| of the year]": ", ".join(SEASONS) + ".",
+    "the [alphabet|letters of the alphabet|abc]": ", ".join(LETTERS) + ".",
+}
 LIST = {
-    "[what are|name|list|tell me|give me|say|can you name|can you list|do you know|write down] [|all] the "
-    "[|seven|7] days of the week": ", ".join(DAYS) + ".",
-    "[what are|name|list|tell me|give me|say|can you name|can you list|do you know|write down] [|all] the "
-    "[|twelve|12] months [|of the year]": ", ".join(MONTHS) + ".",
-    "[what are|name|list|tell me|give me|say|can you name|can you list|do you know|write down] [|all] the "
-    "[|four|4] seasons[| of the year]": ", ".join(SEASONS) + ".",
-    "[say|tell me|give me|write|write down|list|do you know|recite|can you say] the [alphabet|letters of the alphabet|"
-    "abc]": ", ".join(LETTERS) + ".",
+    tuple(pattern.replace("{list}", f"[{asked}]") for pattern in LIST_ASKED): answer for asked, answer in LISTS.items()
 }
 MANY = (
     "how many {many}?",
@@ -180,6 +214,7 @@ MANY = (
     "{owner} has how many {things}?",
     "[in|on|with|of] {owner}[, how many| there are how many| we find how many| how many] {things}[| are there| do "
     "we have]?",
+    *MANY_ASKED,
 )
 SPELL = (
     "[spell|can you spell|please spell|how do you spell|how do I spell|how is it spelled:|spell out] [|the word] {word}"
@@ -189,14 +224,17 @@ SPELL = (
     "[write|say|give me|type] [|the word ]{word} [letter by letter|one letter after the other|in single letters|"
     "with dashes]",
     "[how is|with which letters is|with what letters do you write] [|the word ]{word}[ spelled| written|]?",
+    *SPELL_ASKED,
 )
 FIRST = (
     "[what is|what's|which is|tell me|name] the first letter of [|the word] {word}?",
     "[which|what] letter does [|the word] {word} [start|begin] with?",
+    *FIRST_ASKED,
 )
 LAST = (
     "[what is|what's|which is|tell me|name] the last letter of [|the word] {word}?",
     "[which|what] letter does [|the word] {word} end with?",
+    *LAST_ASKED,
 )
 ABOUT = ("[and|what about|how about|and what about] {it}?", "and {it}?", "[the same for|and for] {it}")
 
@@ -206,7 +244,10 @@ def table_turn(talk: Talk, patterns: tuple[str, ...], table: dict, answer: str, 
     key = talk.rng.choice(sorted(table))
     again = False
     while True:
+        wrong = talk.rng.choice([other for other in table.values() if other != table[key]])
+        first, second = talk.rng.sample((wrong, table[key]), 2)
         slots = {slot: key, "one": a(key), "value": table[key], "it": key, "young": a(str(table[key]))}
+        slots |= {"wrong": wrong, "first": first, "second": second}
         talk.turn(ABOUT if again else patterns, answer, **slots)
         again = True
         if talk.rng.random() > 0.2:
@@ -238,7 +279,8 @@ def kind(talk: Talk) -> None:
     one = thing if whole[thing] in ("a colour", "a country", "a city", "a drink") else a(thing)
     pick = talk.rng.random()
     if pick < 0.5:
-        talk.turn(KIND, "{one} is {kind}.", one=one, kind=whole[thing])
+        wrong = talk.rng.choice([group for group in sorted(KINDS) if group != whole[thing]])
+        talk.turn(KIND, "{one} is {kind}.", one=one, kind=whole[thing], word=thing, wrong=wrong)
     elif pick < 0.8:
         guess = talk.rng.choice((whole[thing], talk.rng.choice(sorted(KINDS))))
         answer = "Yes, {one} is {kind}." if guess == whole[thing] else "No, {one} is {real}."
@@ -269,8 +311,8 @@ def calendar(talk: Talk) -> None:
 
 
 def lists(talk: Talk) -> None:
-    pattern, answer = talk.rng.choice(sorted(LIST.items()))
-    talk.turn((pattern,), answer)
+    patterns, answer = talk.rng.choice(sorted(LIST.items()))
+    talk.turn(patterns, answer)
 
 
 def amount(talk: Talk) -> None:
@@ -278,7 +320,9 @@ def amount(talk: Talk) -> None:
     noun = many.replace(" are ", " ")
     things = many.split(" are ")[0]
     owner = alternative.removeprefix(things).removeprefix(" does ").removesuffix(" have")
-    talk.turn(MANY, answer, many=many, alternative=alternative, noun=noun, things=things, owner=owner)
+    at = many.split(" are ")[1].split()[0]
+    slots = {"many": many, "alternative": alternative, "noun": noun, "things": things, "owner": owner, "at": at}
+    talk.turn(MANY, answer, **slots)
 
 
 def letters(talk: Talk) -> None:
@@ -294,14 +338,14 @@ def letters(talk: Talk) -> None:
 
 
 INTENTS = (
-    Intent(3, capital, CAPITAL + ABOUT),
-    Intent(1, country, COUNTRY),
-    Intent(2.5, opposite, OPPOSITE),
-    Intent(2, colour, COLOUR),
-    Intent(2.2, kind, KIND + YES_NO + EXAMPLE),
-    Intent(1.2, plural, PLURAL),
-    Intent(3.5, calendar, AFTER_DAY + BEFORE_DAY + AFTER_MONTH + BEFORE_MONTH + AFTER_LETTER),
-    Intent(1, lists, tuple(LIST)),
-    Intent(1.8, amount, MANY),
+    Intent(3.3, capital, CAPITAL + ABOUT),
+    Intent(1.2, country, COUNTRY),
+    Intent(2.7, opposite, OPPOSITE),
+    Intent(2.3, colour, COLOUR),
+    Intent(2.4, kind, KIND + YES_NO + EXAMPLE),
+    Intent(1.4, plural, PLURAL),
+    Intent(3.7, calendar, AFTER_DAY + BEFORE_DAY + AFTER_MONTH + BEFORE_MONTH + AFTER_LETTER),
+    Intent(1, lists, tuple(pattern for patterns in LIST for pattern in patterns)),
+    Intent(2.2, amount, MANY),
     Intent(1.2, letters, SPELL + FIRST + LAST),
 )

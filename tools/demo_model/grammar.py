@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from random import Random
 
 Part = str | tuple["Part", ...]
@@ -90,6 +91,7 @@ def _expand(rng: Random, tree: tuple) -> str:
     return "".join(part if isinstance(part, str) else _expand(rng, rng.choice(part)) for part in tree)
 
 
+@cache
 def count(pattern: str) -> int:
     """How many texts a pattern stands for, slots not counted."""
 
@@ -106,10 +108,14 @@ def tidy(text: str) -> str:
     return re.sub(r" ([?.!,])", r"\1", " ".join(text.split()))
 
 
+@cache
+def _shares(patterns: tuple[str, ...]) -> tuple[float, ...]:
+    return tuple(accumulate(min(count(pattern), 60) ** 0.5 for pattern in patterns))
+
+
 def phrase(rng: Random, patterns: Sequence[str]) -> str:
     """A text from one of the patterns (those with more phrasings more often), its slots still open."""
-    weights = [min(count(pattern), 60) ** 0.5 for pattern in patterns]
-    return tidy(expand(rng, rng.choices(patterns, weights)[0]))
+    return tidy(expand(rng, rng.choices(patterns, cum_weights=_shares(tuple(patterns)))[0]))
 
 
 def slip(rng: Random, phrasing: str) -> str:
@@ -149,12 +155,19 @@ def dress(rng: Random, question: str) -> str:
         text = text[:1].upper() + text[1:]
     if rng.random() < 0.3:
         text = text.rstrip("?.!")
+    if rng.random() < 0.05:
+        text = text.replace("'", "")
     return text
 
 
 def plain(text: str) -> str:
     """A text without case, punctuation at its end and double spaces: what two phrasings are compared by."""
     return " ".join(text.lower().split()).rstrip("?.!, ")
+
+
+def fixed(phrasing: str) -> list[str]:
+    """Runs of letters that every text of a phrasing holds, whatever is in its slots."""
+    return re.findall(r"[a-z]{3,}", re.sub(r"\{[a-z_]+\}", " ", phrasing.lower()))
 
 
 def recogniser(pattern: str) -> re.Pattern[str]:

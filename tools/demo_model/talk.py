@@ -5,16 +5,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from .grammar import dress, expand, phrase, plain, recogniser, slip, tidy
+from .asides import aside
+from .grammar import dress, expand, fixed, phrase, plain, recogniser, slip, tidy
 from .questions import QUESTIONS
+from .questions_again import QUESTIONS_AGAIN
 
-EXAMINATION = [plain(turn) for question in QUESTIONS for turn in question.turns]
+EXAMINATION = [plain(turn) for question in (*QUESTIONS, *QUESTIONS_AGAIN) for turn in question.turns]
 
 
 def in_examination(phrasing: str) -> bool:
-    """Whether a phrasing with open slots could write what the examination asks."""
+    """Whether a phrasing with open slots could write what the examinations ask."""
+    runs = fixed(phrasing)
+    near = [text for text in EXAMINATION if all(run in text for run in runs)]
+    if not near:
+        return False
     shape = recogniser(re.sub(r"[\[\]|]", "", phrasing))
-    return any(shape.fullmatch(text) for text in EXAMINATION)
+    return any(shape.fullmatch(text) for text in near)
 
 
 @dataclass
@@ -24,6 +30,8 @@ class Talk:
     known: dict[str, str] = field(default_factory=dict)
     assistant: str | None = None
     slips: float = 0.5
+    asides: float = 0.0
+    introduces: bool = False
 
     def turn(self, patterns: Sequence[str], answer: str, dressed: bool = True, **slots: object) -> None:
         """One question, phrased by one of the patterns, and its answer (a pattern too, with the same slots)."""
@@ -34,9 +42,25 @@ class Talk:
         question = tidy(asked.format(**slots))
         if dressed:
             question = dress(self.rng, question)
+        question = self.preface(asked, question)
         reply = tidy(expand(self.rng, answer).format(**slots))
         # Commands keep their small letters, also where they begin a sentence.
         self.say(question, reply if reply.startswith(("accel", "make ")) else reply[:1].upper() + reply[1:])
+
+    def preface(self, asked: str, question: str) -> str:
+        """The question, now and then with a sentence before it (or behind it) that has nothing to do with it."""
+        if self.rng.random() >= self.asides:
+            return question
+        pattern, slots, told = aside(self.rng, self.introduces)
+        if in_examination(f"{pattern} {asked}"):
+            return question
+        self.known |= told
+        said = pattern.format(**slots)
+        if not told and self.rng.random() < 0.15 and question.endswith(("?", ".")):
+            return f"{question} {said}"
+        if self.rng.random() < 0.15:
+            said = said.lower()
+        return f"{said} {question}" if self.rng.random() < 0.9 else f"{said.rstrip('.!')}, {question}"
 
     def say(self, question: str, answer: str) -> None:
         self.messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
@@ -49,3 +73,5 @@ class Intent:
     weight: float
     play: Callable[[Talk], None]
     patterns: tuple[str, ...]
+    asides: float = 0.12  # how often a sentence that has nothing to do with the question stands before it
+    introduces: bool = False  # whether that sentence may tell who the user is
