@@ -322,7 +322,7 @@ def amount(talk: Talk) -> None:
     owner = alternative.removeprefix(things).removeprefix(" does ").removesuffix(" have")
     at = many.split(" are ")[1].split()[0]
     slots = {"many": many, "alternative": alternative, "noun": noun, "things": things, "owner": owner, "at": at}
-    talk.turn(MANY, answer, **slots)
+    talk.turn(MANY, answer, True, **slots)
 
 
 def letters(talk: Talk) -> None:
