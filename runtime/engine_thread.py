@@ -15,7 +15,7 @@ from ..errors import AccelError, ModelDamaged, UsageError
 from ..units import Bytes, from_json
 from . import messages
 from .engines import open_engine, options_type
-from .engines.base import Engine
+from .engines.base import Engine, Stop
 from .generate import Generator
 from .outbox import Outbox
 from .sequences import Sequences
@@ -33,16 +33,19 @@ class EngineThread:
         self._opening = opening
         self._outbox = outbox
         self._inbox: SimpleQueue[Ticket | messages.Request | None] = SimpleQueue()
+        self._look = Stop()  # set once there is something to look at
         self._ending = False
         self._later: list[messages.Measure] = []  # for when nothing runs
 
     def ask(self, request: Ticket | messages.Request) -> None:
         self._inbox.put(request)
+        self._look.set()
 
     def end(self) -> None:
         """After what it does now, or in the middle of loading."""
         self._ending = True
         self._inbox.put(_END)
+        self._look.set()
 
     def run(self) -> None:
         try:
@@ -64,12 +67,13 @@ class EngineThread:
         gc.disable()  # no collection in mid-answer: see `_next`
         idle = True
         while True:
+            look = self._look = Stop()  # before the inbox is looked at: what comes after that sets it
             while idle or not self._inbox.empty():
                 if (request := self._next()) is _END:
                     return
                 self._answer(request, engine, sequences, generator)
                 idle = False
-            idle = not generator.step() and not self._measure_later(engine, sequences)
+            idle = not generator.step(look) and not self._measure_later(engine, sequences)
 
     def _next(self) -> Ticket | messages.Request | None:
         """Waits for a request. Garbage is collected once nothing is asked for a moment: what an answer ended with is

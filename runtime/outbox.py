@@ -1,13 +1,32 @@
 """What a worker has to say, from the thread that computes to the thread that sends."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from itertools import chain
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeAlias
+
+import msgspec
 
 from .messages import Event, Failed, Finished, Loading, Prefilled, Text
 
-Saying: TypeAlias = Event | Callable[[], list[Event]]  # a message, or what makes some when it is time to send them
+
+class Speaker(Protocol):
+    """Makes messages when it is time to send them."""
+
+    def speak(self) -> list[Event]:
+        """What there is to say since the last time."""
+        ...
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there will be more without another `put`: it is then asked again at every beat."""
+        ...
+
+
+Saying: TypeAlias = Event | Speaker
+
+
+def said(saying: Saying) -> list[Event]:
+    return [saying] if isinstance(saying, msgspec.Struct) else saying.speak()
 
 
 class Outbox:
@@ -20,30 +39,41 @@ class Outbox:
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._sayings: deque[Saying] = deque()
-        self._beating = False  # whether the sender comes back soon by itself
+        self.beating = False  # whether the sender is expected to look again after a beat
+        self._speakers: list[Speaker] = []  # who go on
         self._awaited: set[int] = set()  # answers whose prompt is read and whose first word has not been said
 
     def put(self, saying: Saying) -> None:
-        if isinstance(saying, Prefilled) and saying.done == saying.total:
-            self._awaited.add(saying.id)
         self._sayings.append(saying)
-        if self._awaited or not self._beating or not (isinstance(saying, Text) or callable(saying)):
+        if isinstance(saying, Prefilled) and saying.done == saying.total:
+            self._awaited.add(saying.id)  # its first word follows at once, or its end, and takes it along
+        elif self._awaited or not self.beating or not _is_text(saying):
             self._wake()
 
     def take(self) -> list[Event]:
-        """All that is there. Where texts are among it the sender is expected to look again soon; otherwise the next
-        `put` wakes it, so that the first word of an answer is said at once."""
-        if not self._sayings:
-            self._beating = False
-        if not self._sayings:  # looked at after the beat was ended: what came before now is seen, what comes wakes
+        """All that is there. The sender is expected to look again after a beat where texts are among it or somebody
+        goes on; otherwise the next `put` wakes it, so that the first word of an answer is said at once."""
+        if not self._sayings and not self._speakers:
+            self.beating = False
+        if not self._sayings and not self._speakers:  # looked at after the beat was ended: what comes now wakes
             return []
-        sayings = [self._sayings.popleft() for _ in range(len(self._sayings))]
-        news = merged(chain.from_iterable(saying() if callable(saying) else (saying,) for saying in sayings))
+        news = merged(self._said())
         for message in news:
             if isinstance(message, Text | Finished | Failed):
                 self._awaited.discard(message.id)
-        self._beating = any(isinstance(message, Text) for message in news)
+        self.beating = bool(self._speakers) or any(isinstance(message, Text) for message in news)
         return news
+
+    def _said(self) -> Iterator[Event]:
+        going_on, self._speakers = self._speakers, []
+        for saying in (*going_on, *(self._sayings.popleft() for _ in range(len(self._sayings)))):
+            yield from said(saying)
+            if not isinstance(saying, msgspec.Struct) and saying.goes_on and saying not in self._speakers:
+                self._speakers.append(saying)
+
+
+def _is_text(saying: Saying) -> bool:
+    return isinstance(saying, Text) or not isinstance(saying, msgspec.Struct)
 
 
 def merged(messages: Iterable[Event]) -> list[Event]:

@@ -10,7 +10,7 @@ from .engines import open_engine
 from .engines.options import EngineOptions
 from .generate import Generator
 from .law import Law
-from .outbox import Saying
+from .outbox import Saying, said
 from .sequences import Sequences
 from .stream import Ticket
 
@@ -54,5 +54,5 @@ def _answer(generator: Generator, request: messages.Generate) -> None:
 
 
 def _say(saying: Saying) -> None:
-    for message in saying() if callable(saying) else [saying]:
+    for message in said(saying):
         messages.encode(message)

@@ -1,10 +1,9 @@
 """One request on its way through the generator."""
 
 import time
-from collections import deque
 from dataclasses import dataclass, field
 
-from .engines.base import Stop
+from .engines.base import Chosen, Stop
 from .messages import Event, Generate, Text
 from .sampling import Sampler
 from .sequences import Seat
@@ -33,11 +32,19 @@ class Stream:
     """One request being answered. `tokens` is all that its sequence will hold, `done` how many of them it holds."""
 
     __slots__ = (
-        "answered", "decoding", "done", "first_at", "forwarded", "id", "most", "prompt", "reused", "said", "sampler",
-        "seat", "speaks", "started_at", "text", "ticket", "tokens", "told_at", "unsaid",
+        "_finished", "answered", "decoding", "done", "ends", "first_at", "forwarded", "id", "most", "over", "prompt",
+        "reused", "running", "said", "sampler", "seat", "speaks", "started_at", "text", "ticket", "tokens", "told_at",
     )  # fmt: skip
 
-    def __init__(self, ticket: Ticket, tokens: list[int], sampler: Sampler, text: TextStream, context: int) -> None:
+    def __init__(
+        self,
+        ticket: Ticket,
+        tokens: list[int],
+        sampler: Sampler,
+        text: TextStream,
+        context: int,
+        ends: frozenset[int],
+    ) -> None:
         self.id = ticket.request.id
         self.ticket = ticket
         self.tokens = tokens
@@ -50,9 +57,12 @@ class Stream:
         self.most = min(ticket.request.most or context + 1, context + 1 - len(tokens))
         self.sampler = sampler
         self.text = text
-        self.unsaid: deque[int] = deque()  # tokens of the answer that `text` has not seen
-        self.said = 0  # how many it has
+        self.ends = ends
+        self.running: tuple[int, Chosen] | None = None  # answered before a `decode` that runs, and what that chooses
+        self.said = 0  # how many tokens of the answer `text` has seen
         self.speaks = False  # whether somebody is about to call `speak`
+        self.over = False  # whether nothing will follow
+        self._finished = False
         self.seat: Seat | None = None
         self.started_at = 0.0
         self.first_at = 0.0
@@ -67,14 +77,30 @@ class Stream:
         """Of its sequence; -1 where it has none."""
         return self.seat.number if self.seat else -1
 
-    def speak(self) -> list[Event]:
-        """What the tokens chosen since the last time add to the answer's text."""
-        self.speaks = False  # before the look: what is chosen from now on is for the next time
-        tokens = [self.unsaid.popleft() for _ in range(len(self.unsaid))]
-        self.said += len(tokens)
-        return [Text(self.id, text, thought, self.said) for text, thought in self.text.push(*tokens)]
+    @property
+    def goes_on(self) -> bool:
+        """Whether there will be more to say without another word from the generator."""
+        return self.running is not None
 
-    def fall_silent(self) -> list[Event]:
-        """The rest of its text, and what it held back."""
-        rest = self.speak()
-        return rest + [Text(self.id, text, thought, self.said) for text, thought in self.text.finish()]
+    def speak(self) -> list[Event]:
+        """What the tokens chosen since the last time add to the answer's text; at its end, what was held back too."""
+        self.speaks = False  # before the look: what is chosen from now on is for the next time
+        over = self.over
+        tokens = self._unsaid()
+        self.said += len(tokens)
+        chunks = self.text.push(*tokens)
+        if over and not self._finished:
+            self._finished = True
+            chunks = [*chunks, *self.text.finish()]
+        return [Text(self.id, text, thought, self.said) for text, thought in chunks]
+
+    def _unsaid(self) -> list[int]:
+        """Tokens of the answer that `text` has not seen, those of a `decode` that runs with them. It may end while we
+        look: what it chose is then in `tokens` as well, and counts once."""
+        running = self.running
+        tokens = self.tokens[self.prompt + self.said :]
+        if running:
+            before, chosen = running
+            fresh = chosen.tokens()[self.said + len(tokens) - before :]
+            tokens += fresh[:-1] if fresh and fresh[-1] in self.ends else fresh
+        return tokens

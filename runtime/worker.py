@@ -24,7 +24,8 @@ from .outbox import Outbox, merged
 from .parent import end_with_parent
 from .stream import Ticket
 
-_BEAT = 1 / 30  # seconds between two messages of one answer, at least: as many as an eye can tell apart
+# Seconds between two messages of one answer, at least: a stream to the eye. Each takes a core from the engine.
+_BEAT = 1 / 20
 _GRACE = 1.0  # seconds that a running step has to end in
 _AT_ONCE = 64  # frames heard before something is said again
 _MOST_REQUESTS = 1024  # that are not answered yet
@@ -54,7 +55,8 @@ class Worker:
         self._thread.start()
         while not self._ending:
             self._hear()
-            self._listener.wait(_BEAT if self._say() else None)
+            self._say()
+            self._listener.wait(_BEAT if self._outbox.beating or self._unsent else None)
         for ticket in self._tickets.values():
             ticket.cancel()
         self._engine.end()
@@ -124,8 +126,8 @@ class Worker:
         ticket.cancel()
         self._engine.ask(messages.Cancel(ticket.request.id))
 
-    def _say(self) -> bool:
-        """Send what there is; whether to look again soon."""
+    def _say(self) -> None:
+        """Send what there is."""
         news = self._outbox.take()
         for message in news:
             if isinstance(message, messages.Finished | messages.Failed):
@@ -133,7 +135,7 @@ class Worker:
             if isinstance(message, messages.Loading | messages.Ready | messages.Failed) and not _id_of(message):
                 self._state = message
         if self._front is None:
-            return bool(news)
+            return
         waiting = merged([*self._unsent, *news]) if self._unsent else news
         sent = 0
         try:
@@ -142,7 +144,6 @@ class Worker:
         except LinkError:
             self._ending = True  # the front has gone
         self._unsent = waiting[sent:]
-        return bool(news or self._unsent)
 
 
 def _id_of(message: messages.Event) -> int:

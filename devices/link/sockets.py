@@ -23,6 +23,8 @@ FRAME = 8 * 2**20  # bytes of one frame at most
 _WAITING = 64  # frames that wait in each direction
 _ENDED = 1024  # peers remembered as ended
 _HANDSHAKE = 5000  # milliseconds
+_NOW = int(zmq.NOBLOCK)
+_NOW_AND_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
 
 class _End:
@@ -79,16 +81,15 @@ class _End:
 
     def _receive(self) -> tuple[bytes, bool] | None:
         """One part, and whether more of its message follow."""
-        try:
-            part = self._socket.recv(zmq.NOBLOCK)
-        except zmq.Again:
+        if not int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN:  # an exception would cost more
             return None
-        return part, bool(self._socket.getsockopt(zmq.RCVMORE))
+        part = self._socket.recv(_NOW)
+        return part, bool(self._socket.get(zmq.RCVMORE))
 
     def _skip(self) -> None:
         """The rest of a message, part by part, so that no more than one is held."""
-        while self._socket.getsockopt(zmq.RCVMORE):
-            self._socket.recv(zmq.NOBLOCK)
+        while self._socket.get(zmq.RCVMORE):
+            self._socket.recv(_NOW)
 
 
 def _shut(end: "zmq.Socket[bytes]", context: "zmq.Context[zmq.Socket[bytes]]") -> None:
@@ -139,7 +140,8 @@ class Listener(_End):
     def send(self, peer: bytes, frame: bytes) -> bool:
         """False where the peer's queue is full. Raises LinkError where the peer has gone."""
         try:
-            self._socket.send_multipart((peer, frame), zmq.NOBLOCK, copy=True)
+            self._socket.send(peer, _NOW_AND_MORE)
+            self._socket.send(frame, _NOW)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
@@ -211,7 +213,7 @@ class Dialer(_End):
     def send(self, frame: bytes) -> bool:
         """False where the queue is full."""
         try:
-            self._socket.send(frame, zmq.NOBLOCK, copy=True)
+            self._socket.send(frame, _NOW)
         except zmq.Again:
             return False
         return True

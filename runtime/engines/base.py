@@ -107,6 +107,22 @@ class Stop:
         return self.flag[0] != 0
 
 
+class Chosen:
+    """The tokens of one `decode`, which any thread may look at while it runs. What is not chosen yet is -1."""
+
+    MOST = 256
+
+    def __init__(self) -> None:
+        self.room = np.full(self.MOST, -1, np.int32)
+
+    def __len__(self) -> int:
+        return len(self.tokens())
+
+    def tokens(self) -> list[int]:
+        tokens = self.room.tolist()
+        return tokens[: tokens.index(-1)] if tokens[-1] < 0 else tokens
+
+
 class Stopped(Exception):
     """A forward was ended by its Stop: an outcome, not an error."""
 
@@ -171,13 +187,14 @@ class Engine(Protocol):
         `can`); nothing of this batch remains then."""
         ...
 
-    def decode(self, seq: int, token: int, chooser: Chooser, most: int, seconds: float, stop: Stop) -> list[int]:
+    def decode(self, seq: int, token: int, chooser: Chooser, most: int, chosen: Chosen, stop: Stop) -> list[int]:
         """Forwards a token, lets one be chosen after it, forwards that, and so on, one sequence alone: what `forward`,
         `commit` and `choose` would come to one by one, sooner. `seq` has no uncommitted nodes.
 
-        The tokens chosen: of those it forwards every one is committed, the last is not forwarded. It ends after `most`
-        tokens or less, `seconds`, a token that ends a turn, or a stop. Empty where the engine or the law cannot, or
-        something is wrong: `forward` then says what."""
+        The tokens chosen, which are in `chosen` as soon as they are: of those it forwards every one is committed, the
+        last is not forwarded. It ends after `most` tokens or `Chosen.MOST`, a token that ends a turn, or, with one
+        token at least, a stop. Empty where the engine or the law cannot, or something is wrong: `forward` then says
+        what."""
         ...
 
     def commit(self, seq: int, nodes: Sequence[int]) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from ...errors import Cancelled, ContextFull, EngineError, StateError
 from ...units import Bytes
 from ..model import ModelSpec
-from .base import Batch, Capabilities, Chooser, Stop, Stopped, Tap, check_path
+from .base import Batch, Capabilities, Chooser, Chosen, Stop, Stopped, Tap, check_path
 from .options import FakeOptions
 from .state import read_state, write_state
 
@@ -172,8 +172,8 @@ class FakeEngine:
         self.rows_forwarded += len(batch)
         return FakeRows({i: self._logits(cells[i]) for i in np.flatnonzero(batch.wants).tolist()})
 
-    def decode(self, seq: int, token: int, chooser: Chooser, most: int, seconds: float, stop: Stop) -> list[int]:
-        tokens, end = [token], time.monotonic() + seconds
+    def decode(self, seq: int, token: int, chooser: Chooser, most: int, chosen: Chosen, stop: Stop) -> list[int]:
+        tokens, most = [token], min(most, chosen.MOST)
         while (
             self.can.decodes
             and chooser.compiled
@@ -183,7 +183,8 @@ class FakeEngine:
             rows = self.forward(Batch.chain(seq, tokens[-1:]))
             self.commit(seq, (0,))
             tokens.append(chooser.choose(rows.row(0), self.length(seq)))
-            if len(tokens) > most or tokens[-1] in ENDS or stop or time.monotonic() > end:
+            chosen.room[len(tokens) - 2] = tokens[-1]
+            if len(tokens) > most or tokens[-1] in ENDS or stop:
                 break
         return tokens[1:]
 

@@ -4,7 +4,6 @@
  * Plain C without anybody's headers: llama_decode.py hands over llama.cpp's functions and batch, and the law's function.
  */
 #include <stdint.h>
-#include <time.h>
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -41,20 +40,14 @@ typedef struct { /* accel_choose of sampling.c and what it is called with */
     double min_p;
 } Law;
 
-static double now(void) {
-    struct timespec time;
-    timespec_get(&time, TIME_UTC);
-    return (double) time.tv_sec + 1e-9 * (double) time.tv_nsec;
-}
-
 /* Forwards the one row that the batch holds, chooses the next token, forwards that, until `most` are in `chosen`, one
- * of them ends a turn, `stop` is set or the time is over. How many were chosen; or -1 less that, where a forward or a
- * choice failed: what the cache holds beyond `chosen` rows is then not to be trusted. */
-EXPORT int32_t accel_decode(const Engine *engine, const Law *law, const volatile uint8_t *stop, double seconds,
-                            int32_t most, int32_t *chosen) {
+ * of them ends a turn or `stop` is set. How many were chosen; or -1 less that, where a forward or a choice failed: what
+ * the cache holds beyond `chosen` rows is then not to be trusted. Others look at `chosen` while this runs: what is not
+ * chosen yet is -1 there. */
+EXPORT int32_t accel_decode(const Engine *engine, const Law *law, const volatile uint8_t *stop, int32_t most,
+                            volatile int32_t *chosen) {
     Batch *batch = engine->batch;
     int32_t count = 0;
-    double end = now() + seconds;
     do {
         if (engine->decode(engine->context, *batch)) return -1 - count;
         batch->pos[0]++;
@@ -63,8 +56,9 @@ EXPORT int32_t accel_decode(const Engine *engine, const Law *law, const volatile
         int64_t token = law->choose(logits, engine->vocabulary, law->key, batch->pos[0], law->temperature, law->top_k,
                                     law->top_p, law->min_p);
         if (token < 0) return -1 - count;
-        batch->token[0] = chosen[count++] = (int32_t) token;
+        batch->token[0] = (int32_t) token;
+        chosen[count++] = (int32_t) token;
         if (engine->ends[token]) break;
-    } while (count < most && !*stop && now() < end);
+    } while (count < most && !*stop);
     return count;
 }

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import llama_api as api
-from .base import CompiledLaw, Stop
-
-MOST = 64  # tokens of one call
+from .base import Chosen, CompiledLaw, Stop
 
 
 class _Engine(ctypes.Structure):
@@ -45,17 +43,14 @@ class Decoder:
     def __init__(self, context: int, batch: api.Batch, vocabulary: int, ends: frozenset[int]) -> None:
         self._ends = np.zeros(vocabulary, np.uint8)
         self._ends[list(ends)] = 1
-        self._chosen = np.zeros(MOST, np.int32)
         decode, logits = (ctypes.cast(function, api.address) for function in (api.decode, api.logits_of))
         self._engine = _Engine(decode, logits, context, ctypes.addressof(batch), vocabulary, self._ends.ctypes.data)
 
-    def __call__(self, law: CompiledLaw, most: int, seconds: float, stop: Stop) -> tuple[list[int], bool]:
-        """The tokens chosen, and whether all went well; see `accel_decode`."""
+    def __call__(self, law: CompiledLaw, most: int, chosen: Chosen, stop: Stop) -> bool:
+        """Whether all went well; see `accel_decode`."""
         law_of_c = _Law(law.choose, law.key, law.temperature, law.top_k, law.top_p, law.min_p)
         flag = (ctypes.c_uint8 * len(stop.flag)).from_buffer(stop.flag)
-        count = compiled()(self._engine, law_of_c, flag, seconds, min(most, MOST), self._chosen.ctypes.data)
-        whole = count >= 0
-        return self._chosen[: count if whole else -1 - count].tolist(), whole
+        return compiled()(self._engine, law_of_c, flag, min(most, chosen.MOST), chosen.room.ctypes.data) >= 0
 
 
 @cache
@@ -71,6 +66,6 @@ def compiled() -> Any:
     decode.restype = ctypes.c_int32
     decode.argtypes = (
         *(ctypes.POINTER(_Engine), ctypes.POINTER(_Law), api.address),
-        *(ctypes.c_double, ctypes.c_int32, api.address),
+        *(ctypes.c_int32, api.address),
     )
     return decode

@@ -18,7 +18,7 @@ from ...errors import ContextFull, EngineError, ModelUnsupported, StateError
 from ..model import ModelSpec
 from . import llama_api as api
 from . import llama_decode
-from .base import Batch, Capabilities, Chooser, Stop, Stopped, Tap, check_path
+from .base import Batch, Capabilities, Chooser, Chosen, Stop, Stopped, Tap, check_path
 from .llama_taps import Taps
 from .llama_tree import END, Tree
 from .llama_vocabulary import LlamaVocabulary
@@ -176,7 +176,7 @@ class LlamaCpp:
             raise
         return LlamaRows(self, batch.wants)
 
-    def decode(self, seq: int, token: int, chooser: Chooser, most: int, seconds: float, stop: Stop) -> list[int]:
+    def decode(self, seq: int, token: int, chooser: Chooser, most: int, chosen: Chosen, stop: Stop) -> list[int]:
         law, line = chooser.compiled, self._line(seq)
         if not (law and self.can.decodes and line.count == 0 and line.length < self.can.context):
             return []
@@ -187,7 +187,8 @@ class LlamaCpp:
             self._shared = False
         self._batch.n_tokens, self._tokens[0], self._wants[0] = 1, token, 1
         self._positions[0], self._ids[0, 0] = line.length, seq
-        tokens, whole = self._decoder(law, most, seconds, stop)
+        whole = self._decoder(law, most, chosen, stop)
+        tokens = chosen.tokens()
         line.length += len(tokens)
         if not whole:
             self._take_back({seq: [(0, 0)]})

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from accel.errors import ContextFull, GrammarError, SettingError, UsageError
 from accel.runtime import generate
-from accel.runtime.engines.base import Stop
+from accel.runtime.engines.base import Chosen, Stop
 from accel.runtime.engines.fake import FakeEngine, FakeOptions
 from accel.runtime.generate import Generator
 from accel.runtime.law import Law
 from accel.runtime.messages import Failed, Finished, Generate, GrammarSource, Prefilled, Started, Text
+from accel.runtime.outbox import said
 from accel.runtime.sequences import Sequences
-from accel.runtime.stream import Ticket
+from accel.runtime.stream import Stream, Ticket
 from accel.runtime.text import Markers
 
 
@@ -29,8 +30,7 @@ class Desk:
         self.generator = Generator(self.engine, self.sequences, self.hear)
 
     def hear(self, saying: Any) -> None:
-        said: Any = saying() if callable(saying) else [saying]
-        self.said += said
+        self.said += said(saying)
 
     def add(self, id: int, prompt: Any, conversation: str = "", **wishes: Any) -> Ticket:
         parts = (prompt,) if isinstance(prompt, str) else prompt
@@ -282,6 +282,50 @@ def test_an_engine_that_decodes_several_tokens_in_one_call_gives_the_same_answer
     assert one.answer(1, chat("go"), **wishes).tokens == many.answer(1, chat("go"), **wishes).tokens
     assert one.text(1) == many.text(1) and one.engine.forwards == many.engine.forwards
     assert (one.generator.rows, one.generator.generated) == (many.generator.rows, many.generator.generated)
+
+
+class Overheard(FakeEngine):
+    """Somebody asks for the text whenever a token of a decode has been chosen."""
+
+    desk: Desk
+    stream: Stream | None = None
+
+    def forward(self, batch: Any, taps: Any = (), stop: Stop | None = None) -> Any:
+        if self.stream and self.stream.goes_on:
+            self.desk.said += self.stream.speak()
+        return super().forward(batch, taps, stop)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("thoughts", [None, Markers("a", "e")], ids=["plain", "thinking"])
+def test_what_a_decode_chooses_is_said_while_it_goes_on_and_once(seed, thoughts):
+    wishes = {"law": Law(seed=seed), "thoughts": thoughts, "most": 300}
+    alone = Desk(answer_length=10**9, context=1000, decodes=True)
+    alone.answer(1, chat("go"), **wishes)
+    desk = Desk(Overheard(FakeOptions(answer_length=10**9, context=1000, decodes=True)))
+    desk.engine.desk = desk
+    desk.add(1, chat("go"), **wishes)
+    desk.engine.stream = desk.generator._waiting[0]
+    desk.run()
+    (finished,) = desk.of(1, Finished)
+    assert desk.text(1) == alone.text(1) and desk.text(1, thought=True) == alone.text(1, thought=True)
+    texts = desk.of(1, Text)
+    assert len(texts) > 100 and [text.tokens for text in texts] == sorted(text.tokens for text in texts)
+    assert texts[-1].tokens == len(finished.tokens) == 300
+
+
+def test_a_decode_ends_for_whoever_else_wants_something():
+    desk = Desk(answer_length=10**9, decodes=True, context=1000)
+    desk.add(1, "go")
+    while not desk.generator.generated:
+        desk.generator.step()
+    look = Stop()
+    look.set()
+    before = desk.generator.generated
+    desk.generator.step(look)
+    assert desk.generator.generated == before + 1
+    desk.generator.step(Stop())
+    assert desk.generator.generated == before + 1 + Chosen.MOST
 
 
 def test_an_answer_that_is_decoded_in_one_call_is_cancelled_in_the_middle_of_it():

@@ -54,6 +54,30 @@ def test_of_loading_only_the_last_is_told(messages):
     assert [message.fraction for message in merged(messages) if isinstance(message, Loading)] == fractions[-1:]
 
 
+class Speaker:
+    """Says so much when it is asked, each list once."""
+
+    def __init__(self, *told: list[Event], goes_on: bool = False) -> None:
+        self.told = list(told)
+        self.goes_on = goes_on
+
+    def speak(self) -> list[Event]:
+        return self.told.pop(0) if self.told else []
+
+
+def test_who_goes_on_is_asked_at_every_beat_until_it_does_not():
+    woken: list[None] = []
+    outbox = Outbox(lambda: woken.append(None))
+    speaker = Speaker([Text(1, "a", False, 1)], [], [Text(1, "b", False, 2)], [Text(1, "c", False, 3)], goes_on=True)
+    outbox.put(speaker)
+    assert [outbox.take(), outbox.take(), outbox.take()] == [[Text(1, "a", False, 1)], [], [Text(1, "b", False, 2)]]
+    assert outbox.beating and len(woken) == 1
+    speaker.goes_on = False
+    outbox.put(Pong(1))
+    assert outbox.take() == [Text(1, "c", False, 3), Pong(1)]
+    assert outbox.take() == [] and not outbox.beating
+
+
 def test_the_first_word_wakes_the_sender_and_those_after_it_do_not():
     woken: list[None] = []
     outbox = Outbox(lambda: woken.append(None))
@@ -69,7 +93,7 @@ def test_the_first_word_wakes_the_sender_and_those_after_it_do_not():
     assert len(woken) == 2
 
 
-@pytest.mark.parametrize("before", [Prefilled(1, 1, 2), lambda: []], ids=["no text", "nothing"])
+@pytest.mark.parametrize("before", [Prefilled(1, 1, 2), Speaker()], ids=["no text", "nothing"])
 def test_the_first_word_wakes_the_sender_that_has_just_sent_something_else(before):
     woken: list[None] = []
     outbox = Outbox(lambda: woken.append(None))
@@ -113,10 +137,10 @@ def test_a_first_word_that_is_held_back_wakes_the_sender_when_it_comes():
     told: list[list[Event]] = [[], [], [Text(1, "a", False, 3)]]
     for events in told:
         count = len(woken)
-        outbox.put(lambda events=events: [Text(2, "x", False, 1), *events])
+        outbox.put(Speaker([Text(2, "x", False, 1), *events]))
         assert len(woken) == count + 1
         outbox.take()
-    outbox.put(lambda: [Text(1, "b", False, 4)])
+    outbox.put(Speaker([Text(1, "b", False, 4)]))
     assert len(woken) == count + 1
 
 

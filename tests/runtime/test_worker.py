@@ -371,3 +371,15 @@ def eventually(what: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def test_others_need_not_wait_for_the_end_of_a_long_decode():
+    with running(decodes=True, answer_length=10**9, seconds_per_forward=0.01, context=1000) as worker:
+        front = worker.front().hello()
+        front.say(ask(1))
+        front.hear(messages.Text, 1)
+        front.say(ask(2, most=3))
+        assert len(front.hear(messages.Finished, 2).tokens) == 3
+        front.say(messages.Cancel(1))
+        found = front.hear(messages.Finished, 1)
+        assert found.reason == "cancelled" and 3 < len(found.tokens) < 200

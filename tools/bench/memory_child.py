@@ -7,7 +7,7 @@ from typing import Any
 
 from accel.runtime.costs import RowTimes, measure_rows
 from accel.runtime.engines import open_engine
-from accel.runtime.engines.base import Batch, Stop
+from accel.runtime.engines.base import Batch, Chosen, Stop
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.law import Law
 from accel.runtime.sampling import Sampler
@@ -42,7 +42,7 @@ def decode_rate(engine: Any) -> float:
         engine.commit(0, range(DEPTH))
         token, done, start = 1, 0, time.perf_counter()
         while done < DECODED:
-            chosen = engine.decode(0, token, sampler, DECODED - done, 60.0, Stop())
+            chosen = engine.decode(0, token, sampler, DECODED - done, Chosen(), Stop())
             token, done = chosen[-1], done + len(chosen)
         rates.append(DECODED / (time.perf_counter() - start))
         engine.truncate(0, 0)
