@@ -1,4 +1,4 @@
-"""Asks the shipped models both examinations of 60 questions, and measures how often the draft guesses the next token.
+"""Asks the shipped models three examinations of 60 questions, and measures how often the draft guesses the next token.
 
 python -m tools.demo_model.evaluate [--verbose]
 """
@@ -7,6 +7,7 @@ import argparse
 import re
 import sys
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -14,13 +15,11 @@ from llama_cpp import Llama
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from .corpus import conversation
-from .questions import QUESTIONS, Question
-from .questions_again import QUESTIONS_AGAIN
-from .unseen import check_unseen
+from .examination import EXAMINATIONS, Question
+from .examination.unseen import check_unseen
 
 DEMO = Path(__file__).parents[2] / "runtime" / "demo"
 ANSWER = 160
-EXAMINATIONS = {"questions.py": QUESTIONS, "questions_again.py": QUESTIONS_AGAIN}
 
 
 class Chat:
@@ -112,7 +111,7 @@ def examine(
         asked[question.topic] += 1
         if verbose or not good:
             print(f"{'right' if good else 'WRONG'}  {' / '.join(question.turns)}\n       -> {text}")
-    print(f"\n{name}\ntopic        right  asked")
+    print(f"\n{name} examination\ntopic        right  asked")
     for topic in asked:
         print(f"{topic:<12} {right[topic]:>5} {asked[topic]:>6}")
     share = right.total() / asked.total()
@@ -127,12 +126,12 @@ def main() -> int:
     options.add_argument("--verbose", action="store_true", help="every question with its answer")
     args = options.parse_args()
 
-    for question in (*QUESTIONS, *QUESTIONS_AGAIN):
+    for question in chain(*EXAMINATIONS.values()):
         check_unseen(question)
     chat = Chat(args.target)
     shares, spoken = [], {}
     for name, questions in EXAMINATIONS.items():
-        share, spoken[f"the questions of {name}"] = examine(chat, name, questions, args.verbose)
+        share, spoken[f"the {name} examination"] = examine(chat, name, questions, args.verbose)
         shares.append(share)
     if args.draft.exists():
         draft = Chat(args.draft)

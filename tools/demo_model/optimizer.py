@@ -55,4 +55,4 @@ def matrices(model: Model) -> frozenset[int]:
 def optimizers(model: Model) -> list[torch.optim.Optimizer]:
     big = [p for name, p in model.named_parameters() if is_matrix(name, p)]
     rest = [p for name, p in model.named_parameters() if not is_matrix(name, p)]
-    return [Muon(big, lr=0.02), torch.optim.AdamW(rest, lr=3e-3, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]
+    return [Muon(big, lr=0.04), torch.optim.AdamW(rest, lr=4e-3, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from . import tokenizer as words
-from .corpus import conversation
+from .corpus import COPYING_FIRST, WEIGHTS, conversation
 from .model import DRAFT, MOE, Model
 from .optimizer import matrices, optimizers
 
@@ -32,6 +32,7 @@ ROUNDED = 0.7
 # From here on every third step has a quarter of the rows, four times as long, each one conversation: first the
 # language, then what a turn far back was about.
 LONG_FROM, LONG_EACH, LONG_TURNS = 0.4, 3, 40
+COPYING_UNTIL = 0.3
 
 
 def keep_memory() -> None:
@@ -45,28 +46,33 @@ def keep_memory() -> None:
 
 
 def batch(
-    tokenizer: Tokenizer, seed: int, rows: int, length: int, turns: int | None = None
+    tokenizer: Tokenizer,
+    seed: int,
+    rows: int,
+    length: int,
+    turns: int | None = None,
+    weights: tuple[float, ...] = WEIGHTS,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Tokens, next tokens, their weights and the mask that keeps conversations in one row apart."""
     rng = Random(seed)
     ids = torch.zeros(rows, length + 1, dtype=torch.long)
-    weights = torch.zeros(rows, length + 1)
+    wanted = torch.zeros(rows, length + 1)
     owner = torch.zeros(rows, length, dtype=torch.long)
     for row in range(rows):
         at, number = 0, 0
         while at < length + 1:
-            tokens, shares = words.encode(tokenizer, conversation(rng, turns))
+            tokens, shares = words.encode(tokenizer, conversation(rng, turns, weights))
             left = length + 1 - at
             # A conversation that no longer fits whole is cut, not split: its second half would lack its beginning.
             tokens, shares = tokens[:left], shares[:left]
             end = at + len(tokens)
             ids[row, at:end] = torch.tensor(tokens)
-            weights[row, at:end] = torch.tensor(shares)
-            weights[row, at] = 0.0
+            wanted[row, at:end] = torch.tensor(shares)
+            wanted[row, at] = 0.0
             owner[row, at:end] = number
             at, number = end, number + 1
     mask = (owner[:, :, None] == owner[:, None, :]).tril_().unsqueeze(1)
-    return ids[:, :-1], ids[:, 1:], weights[:, 1:], mask
+    return ids[:, :-1], ids[:, 1:], wanted[:, 1:], mask
 
 
 def rate(step: int, steps: int) -> float:
@@ -158,7 +164,8 @@ def main() -> None:
         if step >= LONG_FROM * args.steps and step % LONG_EACH == 0:
             data = batch(tokenizer, step, args.rows // 4, 4 * args.length, LONG_TURNS)
         else:
-            data = batch(tokenizer, step, args.rows, args.length)
+            early = step < COPYING_UNTIL * args.steps
+            data = batch(tokenizer, step, args.rows, args.length, weights=COPYING_FIRST if early else WEIGHTS)
         loss, answers, uneven = loss_of(model, data, teacher)
         (loss + 0.01 * uneven).backward()
         for tool in tools:

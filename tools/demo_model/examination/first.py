@@ -3,39 +3,9 @@
 They were written before the first model was trained to its end, and are not adapted to what a model answers.
 """
 
-from dataclasses import dataclass
+from .question import Question, accel, arithmetic, fact, memory
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the user says, turn by turn; a pattern that the last answer must match (search, any case); what it uses."""
-
-    topic: str
-    turns: tuple[str, ...]
-    right: str
-    operands: tuple[int, str, int] | None = None
-    name: str | None = None
-
-
-def arithmetic(text: str, a: int, sign: str, b: int) -> Question:
-    """Right if the result is the last number in the answer."""
-    result = {"+": a + b, "-": a - b, "x": a * b}[sign]
-    return Question("arithmetic", (text,), rf"(?<!\d){result}(?!\d)\D*$", operands=(a, sign, b))
-
-
-def fact(text: str, right: str) -> Question:
-    return Question("facts", (text,), rf"\b(?:{right})\b")
-
-
-def memory(right: str, *turns: str, name: str | None = None) -> Question:
-    return Question("memory", turns, rf"\b{right}\b", name=name)
-
-
-def accel(text: str, right: str) -> Question:
-    return Question("accel", (text,), right)
-
-
-QUESTIONS = (
+FIRST = (
     arithmetic("If I put 7 and 14 together, what number do I have?", 7, "+", 14),
     arithmetic("15 and 4 more would be how many?", 15, "+", 4),
     arithmetic("I need the answer to 6 plus 17.", 6, "+", 17),

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from random import Random
 
+from ..examination import EXAMINATIONS
 from .asides import aside
 from .grammar import dress, expand, fixed, phrase, plain, recogniser, slip, tidy
-from .questions import QUESTIONS
-from .questions_again import QUESTIONS_AGAIN
 
-EXAMINATION = [plain(turn) for question in (*QUESTIONS, *QUESTIONS_AGAIN) for turn in question.turns]
+EXAMINATION = [plain(turn) for question in chain(*EXAMINATIONS.values()) for turn in question.turns]
 
 
 def in_examination(phrasing: str) -> bool:
@@ -21,6 +21,15 @@ def in_examination(phrasing: str) -> bool:
         return False
     shape = recogniser(re.sub(r"[\[\]|]", "", phrasing))
     return any(shape.fullmatch(text) for text in near)
+
+
+def by_answer(*tables: dict[tuple[str, ...], str]) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """Patterns and the answer to all of them, once for each answer."""
+    merged: dict[str, tuple[str, ...]] = {}
+    for table in tables:
+        for patterns, answer in table.items():
+            merged[answer] = merged.get(answer, ()) + patterns
+    return tuple((patterns, answer) for answer, patterns in merged.items())
 
 
 @dataclass

@@ -6,6 +6,8 @@ from functools import cache
 from itertools import accumulate
 from random import Random
 
+from .everyday import EVERYDAY
+
 Part = str | tuple["Part", ...]
 
 SLOT = re.compile(r"\\\{([a-z_]+)\\\}")
@@ -128,7 +130,9 @@ def slip(rng: Random, phrasing: str) -> str:
         at = rng.randrange(len(words))
         fate = rng.random()
         if fate < 0.4:
-            words.insert(at, rng.choice(FILLERS))
+            # Where a slot follows, a telling word could be taken for what is in it.
+            telling = rng.random() < 0.3 and "{" not in words[at]
+            words.insert(at, rng.choice(EVERYDAY if telling else FILLERS))
         elif words[at].lower() not in FILLERS or len(words) < 4:
             continue
         elif fate < 0.65:
@@ -175,7 +179,7 @@ def recogniser(pattern: str) -> re.Pattern[str]:
 
     def of(tree: tuple) -> str:
         return "".join(
-            SLOT.sub(lambda slot: SLOTS.get(slot[1], WORDS), re.escape(part.lower()))
+            SLOT.sub(lambda slot: SLOTS.get(slot[1], WORDS), re.escape(part.lower()).replace("'", "'?"))
             if isinstance(part, str)
             else "(?:" + "|".join(of(choice) for choice in part) + ")"
             for part in tree

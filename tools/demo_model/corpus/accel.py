@@ -1,6 +1,7 @@
 """Turns about accel itself: its commands, and what to do for a real model."""
 
-from .talk import Intent, Talk
+from .accel_asked import HOW_ASKED, WHAT_DOES_ASKED
+from .talk import Intent, Talk, by_answer
 
 ASK = (
     "[|||can you tell me |tell me |please tell me |I want to know |do you know |could you explain |explain |I wonder ]"
@@ -53,6 +54,7 @@ WHAT_DOES = (
     "[the command|typing|using|running] {c} does what?",
     "{c} [does|shows|means|is] what?",
     "[I typed|I saw|I read about|somebody told me about] {c}. What [is it|does it do|is that for]?",
+    *WHAT_DOES_ASKED,
 )
 HOW: dict[tuple[str, ...], str] = {
     (
@@ -185,6 +187,7 @@ HOW: dict[tuple[str, ...], str] = {
         "I have no [GPU|graphics card]",
     ): "No. accel also runs on processors alone.",
 }
+ANSWERS = by_answer(HOW, HOW_ASKED)
 
 
 def command(talk: Talk) -> None:
@@ -193,11 +196,11 @@ def command(talk: Talk) -> None:
 
 
 def how(talk: Talk) -> None:
-    patterns, answer = talk.rng.choice(list(HOW.items()))
+    patterns, answer = talk.rng.choice(ANSWERS)
     talk.turn(patterns, answer)
 
 
 INTENTS = (
-    Intent(4, command, WHAT_DOES),
-    Intent(6, how, tuple(pattern for patterns in HOW for pattern in patterns)),
+    Intent(4, command, WHAT_DOES, introduces=True),
+    Intent(6, how, tuple(pattern for patterns, _ in ANSWERS for pattern in patterns), introduces=True),
 )

@@ -2,7 +2,16 @@
 
 from random import Random
 
-from .talk import Intent, Talk
+from .small_talk_asked import (
+    BEYOND_ASKED,
+    SMALL_TALK_ASKED,
+    STORY_ANIMAL_ASKED,
+    STORY_NAME_ASKED,
+    STORY_NAMED_ASKED,
+    STORY_PLAIN_ASKED,
+    WHO_ASKED,
+)
+from .talk import Intent, Talk, by_answer
 from .words import COLOURS, EDIBLES, LETTERS, PETS, TOWNS, a, name
 
 LIMIT = "I am only a small demonstration model and do not know that. For a real model, start accel chat hf:owner/repo."
@@ -93,6 +102,8 @@ SMALL_TALK: dict[tuple[str, ...], str] = {
         "[where do you come from|who do you belong to]?",
     ): "The people who make accel trained me on short conversations that a program wrote.",
 }
+GREETINGS = by_answer(SMALL_TALK, SMALL_TALK_ASKED)
+
 WHO = (
     "[who|what] are you?",
     "[what is|what's] your name?",
@@ -111,6 +122,7 @@ WHO = (
     "[who|what] [do I have|is it|is there|might it be|could it be] [here|that answers me|in front of me|that talks "
     "to me]?",
     "[do|did] I [talk|speak|write] to [a human|a person|a program|a machine|a model|somebody]?",
+    *WHO_ASKED,
 )
 I_AM = "I am accel's demonstration model, a very small language model with a few million parameters."
 
@@ -204,6 +216,7 @@ BEYOND = (
     "a flight|{food}|{name}]",
     "[recommend|suggest] [me |][a book|a film|a restaurant in {town}|a song|something to read]",
     "[what is|what's] [in the news|the price of gold|my horoscope|on television][| today]?",
+    *BEYOND_ASKED,
 )
 THINGS = (
     "lamp",
@@ -227,19 +240,23 @@ STORY_PLAIN = (
     ASK_STORY + " [a story|a short story|a little story|a tale|a nice story|a bedtime story|another story]",
     "[do you know|let me hear|I would like to hear|how about] [a story|any stories|a tale|a short story]?",
     "once upon a time",
+    *STORY_PLAIN_ASKED,
 )
 STORY_ANIMAL = (
     ASK_STORY + " [a story|a short story|a little story|a tale|a nice story] [about|with|of] {one}",
     "[do you know|let me hear|I would like to hear] [a story|a tale|a short story] [about|with] {one}?",
     "[story|a story|short story|tale] about {one}",
+    *STORY_ANIMAL_ASKED,
 )
 STORY_NAMED = (
     ASK_STORY + " [a story|a short story|a little story|a tale] [about|with] {one} [called|named] {name}",
     "[story|a story|let me hear a story] about {one} [called|named] {name}",
+    *STORY_NAMED_ASKED,
 )
 STORY_NAME = (
     ASK_STORY + " [a story|a short story|a little story|a tale] [about|with] {name}",
     "[story|a story|let me hear a story] about {name}",
+    *STORY_NAME_ASKED,
 )
 ANIMALS = (
     *PETS,
@@ -284,7 +301,7 @@ SYSTEM = (
 
 
 def small_talk(talk: Talk) -> None:
-    patterns, answer = talk.rng.choice(list(SMALL_TALK.items()))
+    patterns, answer = talk.rng.choice(GREETINGS)
     talk.turn(patterns, answer, dressed=talk.rng.random() < 0.3)
 
 
@@ -340,7 +357,7 @@ def noise(talk: Talk) -> None:
 
 
 INTENTS = (
-    Intent(4, small_talk, tuple(pattern for patterns in SMALL_TALK for pattern in patterns)),
+    Intent(4, small_talk, tuple(pattern for patterns, _ in GREETINGS for pattern in patterns)),
     Intent(1.5, who, WHO),
     Intent(3, beyond, BEYOND),
     Intent(1.5, story, STORY_PLAIN + STORY_ANIMAL + STORY_NAMED + STORY_NAME),

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from .corpus import INTENTS
-from .corpus_arithmetic import held_out
-from .grammar import WRAPS, plain, recogniser
-from .questions import Question
-from .words import HELD_OUT_NAMES
+from ..corpus import INTENTS
+from ..corpus.grammar import WRAPS, plain, recogniser
+from ..corpus.sums import held_out
+from ..corpus.words import HELD_OUT_NAMES
+from .question import Question
 
 
 @cache

@@ -1,13 +1,20 @@
 """Turns about simple facts: the world in a hundred small tables."""
 
-from .corpus_calendar_asked import (
+from .calendar_asked import (
     AFTER_DAY_ASKED,
     AFTER_LETTER_ASKED,
     AFTER_MONTH_ASKED,
     BEFORE_DAY_ASKED,
     BEFORE_MONTH_ASKED,
 )
-from .corpus_facts_asked import (
+from .calendar_more import (
+    AFTER_DAY_MORE,
+    AFTER_LETTER_MORE,
+    AFTER_MONTH_MORE,
+    BEFORE_DAY_MORE,
+    BEFORE_MONTH_MORE,
+)
+from .facts_asked import (
     CAPITAL_ASKED,
     COLOUR_ASKED,
     COUNTRY_ASKED,
@@ -22,7 +29,22 @@ from .corpus_facts_asked import (
     SPELL_ASKED,
     YES_NO_ASKED,
 )
-from .facts import AMOUNTS, CAPITALS, COLOURS_OF, HOMES, KINDS, OPPOSITES, PLURALS, SOUNDS
+from .facts_more import (
+    CAPITAL_MORE,
+    COLOUR_MORE,
+    COUNTRY_MORE,
+    EXAMPLE_MORE,
+    FIRST_MORE,
+    KIND_MORE,
+    LAST_MORE,
+    LIST_MORE,
+    MANY_MORE,
+    OPPOSITE_MORE,
+    PLURAL_MORE,
+    SPELL_MORE,
+    YES_NO_MORE,
+)
+from .knowledge import AMOUNTS, CAPITALS, COLOURS_OF, HOMES, KINDS, OPPOSITES, PLURALS, SOUNDS
 from .talk import Intent, Talk
 from .words import DAYS, LETTERS, MONTHS, SEASONS, a
 
@@ -51,6 +73,7 @@ CAPITAL = (
     "[which|what] capital [does {country} have|belongs to {country}]?",
     "[I am going to|we are learning about|I love|let's talk about] {country}. What is [its|the] capital[| there]?",
     *CAPITAL_ASKED,
+    *CAPITAL_MORE,
 )
 COUNTRY = (
     "[which|what] country is {city} the capital of?",
@@ -63,6 +86,7 @@ COUNTRY = (
     "[which|what] country has {city} as its capital[| city]?",
     KNOW + " which country has the capital {city}",
     *COUNTRY_ASKED,
+    *COUNTRY_MORE,
 )
 OPPOSITE = (
     WHAT + " the opposite of [|the word] {word}?",
@@ -81,6 +105,7 @@ OPPOSITE = (
     "{word} is the opposite of [what|which word]?",
     "[if something is|when it is|if it is] not {word}, what is it?",
     *OPPOSITE_ASKED,
+    *OPPOSITE_MORE,
 )
 COLOUR = (
     "[what|which] [colour|color] [is|has] {thing}?",
@@ -94,6 +119,7 @@ COLOUR = (
     "[in|with] [what|which] colour [would you paint|do you paint|should I paint|do I draw] {thing}?",
     "[how|what] does {thing} look[,|] [is it white, red or another colour|which colour]?",
     *COLOUR_ASKED,
+    *COLOUR_MORE,
 )
 KIND = (
     "[what is|what's] {one}?",
@@ -106,6 +132,7 @@ KIND = (
     "[what do you know about|what is meant by|what does it mean:|can you describe] {one}?",
     "[what do you call|what is] {one}, [an animal, a tool or something else|in one word]?",
     *KIND_ASKED,
+    *KIND_MORE,
 )
 EXAMPLE = (
     "[name|give me|tell me|say] [|one|any|some|an example of] {kind}",
@@ -113,6 +140,7 @@ EXAMPLE = (
     "[give|show|tell] me an example of {kind}",
     "[think of|come up with|pick|choose] {kind}",
     *EXAMPLE_ASKED,
+    *EXAMPLE_MORE,
 )
 YES_NO = (
     "is {one} {kind}?",
@@ -122,6 +150,7 @@ YES_NO = (
     "is {one} {kind} or [not|something else]?",
     KNOW + " [if|whether] {one} is {kind}",
     *YES_NO_ASKED,
+    *YES_NO_MORE,
 )
 PLURAL = (
     WHAT + " the plural of [|the word] {word}?",
@@ -137,6 +166,7 @@ PLURAL = (
     "one {word}, two [what]?",
     "plural of {word}?",
     *PLURAL_ASKED,
+    *PLURAL_MORE,
 )
 AFTER_DAY = (
     "[what|which] day [comes|is|follows] [after|right after|just after] {day}?",
@@ -150,6 +180,7 @@ AFTER_DAY = (
     "{day} [is over|has passed|was yesterday][.|,] [which|what] day [is it|is it now|comes now|is today]?",
     "what comes after {day}?",
     *AFTER_DAY_ASKED,
+    *AFTER_DAY_MORE,
 )
 BEFORE_DAY = (
     "[what|which] day [comes|is] [before|right before|just before] {day}?",
@@ -161,6 +192,7 @@ BEFORE_DAY = (
     "{day} is tomorrow[.|,] [which|what] day [is it|is it now|is today]?",
     "what comes before {day}?",
     *BEFORE_DAY_ASKED,
+    *BEFORE_DAY_MORE,
 )
 AFTER_MONTH = (
     "[what|which] month [comes|is|follows] [after|right after|just after] {month}?",
@@ -172,6 +204,7 @@ AFTER_MONTH = (
     "[when|after|if] {month} [is over|has ended|ends][,|] [which|what] month [comes|begins|is next|starts]?",
     "what comes after {month}?",
     *AFTER_MONTH_ASKED,
+    *AFTER_MONTH_MORE,
 )
 BEFORE_MONTH = (
     "[what|which] month [comes|is] [before|right before|just before] {month}?",
@@ -181,6 +214,7 @@ BEFORE_MONTH = (
     "[it is|now it is|if it is|this month is] {month}[.|,] [which|what] was [last month|the month before]?",
     "what comes before {month}?",
     *BEFORE_MONTH_ASKED,
+    *BEFORE_MONTH_MORE,
 )
 AFTER_LETTER = (
     "[what|which] letter [comes|is|follows] [after|right after|just after] {letter}?",
@@ -191,6 +225,7 @@ AFTER_LETTER = (
     "{letter}[:|,] [which letter comes next|what letter is next|what comes next in the alphabet]?",
     "[in the alphabet, what|what] comes after [|the letter] {letter}[| in the alphabet]?",
     *AFTER_LETTER_ASKED,
+    *AFTER_LETTER_MORE,
 )
 LISTS = {
     "the [|seven |7 ]days of the week": ", ".join(DAYS) + ".",
@@ -199,7 +234,8 @@ LISTS = {
     "the [alphabet|letters of the alphabet|abc]": ", ".join(LETTERS) + ".",
 }
 LIST = {
-    tuple(pattern.replace("{list}", f"[{asked}]") for pattern in LIST_ASKED): answer for asked, answer in LISTS.items()
+    tuple(pattern.replace("{list}", f"[{asked}]") for pattern in LIST_ASKED + LIST_MORE): answer
+    for asked, answer in LISTS.items()
 }
 MANY = (
     "how many {many}?",
@@ -215,6 +251,7 @@ MANY = (
     "[in|on|with|of] {owner}[, how many| there are how many| we find how many| how many] {things}[| are there| do "
     "we have]?",
     *MANY_ASKED,
+    *MANY_MORE,
 )
 SPELL = (
     "[spell|can you spell|please spell|how do you spell|how do I spell|how is it spelled:|spell out] [|the word] {word}"
@@ -225,16 +262,19 @@ SPELL = (
     "with dashes]",
     "[how is|with which letters is|with what letters do you write] [|the word ]{word}[ spelled| written|]?",
     *SPELL_ASKED,
+    *SPELL_MORE,
 )
 FIRST = (
     "[what is|what's|which is|tell me|name] the first letter of [|the word] {word}?",
     "[which|what] letter does [|the word] {word} [start|begin] with?",
     *FIRST_ASKED,
+    *FIRST_MORE,
 )
 LAST = (
     "[what is|what's|which is|tell me|name] the last letter of [|the word] {word}?",
     "[which|what] letter does [|the word] {word} end with?",
     *LAST_ASKED,
+    *LAST_MORE,
 )
 ABOUT = ("[and|what about|how about|and what about] {it}?", "and {it}?", "[the same for|and for] {it}")
 
@@ -338,14 +378,14 @@ def letters(talk: Talk) -> None:
 
 
 INTENTS = (
-    Intent(3.3, capital, CAPITAL + ABOUT),
-    Intent(1.2, country, COUNTRY),
-    Intent(2.7, opposite, OPPOSITE),
-    Intent(2.3, colour, COLOUR),
-    Intent(2.4, kind, KIND + YES_NO + EXAMPLE),
-    Intent(1.4, plural, PLURAL),
-    Intent(3.7, calendar, AFTER_DAY + BEFORE_DAY + AFTER_MONTH + BEFORE_MONTH + AFTER_LETTER),
-    Intent(1, lists, tuple(pattern for patterns in LIST for pattern in patterns)),
-    Intent(2.2, amount, MANY),
-    Intent(1.2, letters, SPELL + FIRST + LAST),
+    Intent(3.3, capital, CAPITAL + ABOUT, introduces=True),
+    Intent(1.2, country, COUNTRY, introduces=True),
+    Intent(2.7, opposite, OPPOSITE, introduces=True),
+    Intent(2.3, colour, COLOUR, introduces=True),
+    Intent(2.4, kind, KIND + YES_NO + EXAMPLE, introduces=True),
+    Intent(1.4, plural, PLURAL, introduces=True),
+    Intent(3.7, calendar, AFTER_DAY + BEFORE_DAY + AFTER_MONTH + BEFORE_MONTH + AFTER_LETTER, introduces=True),
+    Intent(1, lists, tuple(pattern for patterns in LIST for pattern in patterns), introduces=True),
+    Intent(2.2, amount, MANY, introduces=True),
+    Intent(1.2, letters, SPELL + FIRST + LAST, introduces=True),
 )

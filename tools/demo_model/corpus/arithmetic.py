@@ -1,8 +1,21 @@
 """Turns about numbers. One pair of operands in eleven never occurs: the examination asks about those."""
 
-from random import Random
-from zlib import crc32
-
+from .arithmetic_asked import (
+    ADD_ASKED,
+    BEFORE_ASKED,
+    BIGGER_ASKED,
+    COUNT_ASKED,
+    COUNT_DOWN_ASKED,
+    DOUBLE_ASKED,
+    HALF_ASKED,
+    MULTIPLY_ASKED,
+    NEXT_ASKED,
+    PARITY_ASKED,
+    SMALLER_ASKED,
+    SUBTRACT_ASKED,
+    WORD_ASKED,
+)
+from .sums import operands, result
 from .talk import Intent, Talk
 from .words import NUMBER_WORDS
 
@@ -35,6 +48,7 @@ ADD = (
     "{a} [+|plus] {b} [=|is|equals|makes|is what]?",
     STORY + " {a} " + THING + " and [get|find|buy|am given|win|receive] {b} more. [How many|What is the total]"
     "[| now| in all| altogether]?",
+    *ADD_ASKED,
 )
 SUBTRACT = (
     ASK + " {a} [-|-|minus|take away|less] {b}?",
@@ -59,6 +73,7 @@ SUBTRACT = (
     "{a} [-|minus] {b} [=|is|equals|makes|is what]?",
     STORY + " {a} " + THING + " and [lose|eat|sell|break|give away|use] {b}. [How many are left|How many remain|"
     "What is left|How many now]?",
+    *SUBTRACT_ASKED,
 )
 MULTIPLY = (
     ASK + " {a} [x|x|*|times|multiplied by] {b}?",
@@ -79,6 +94,7 @@ MULTIPLY = (
     "[there are|I have|we have|she has] {a} [bags|boxes|rows|baskets|shelves] [with|of] {b} " + THING + " [each|in "
     "each]. "
     "How many [is that|are there|in all|altogether]?",
+    *MULTIPLY_ASKED,
 )
 BIGGER = (
     "[which|what] [number is|is|one is] [bigger|larger|greater|higher|more][,|:] {a} or {b}?",
@@ -91,6 +107,7 @@ BIGGER = (
     "[is] {a} or {b} [bigger|larger|greater|more|the bigger number|the larger number]?",
     "{a} or {b}[,|:] [which|what] [is|number is|one is] [bigger|larger|greater|more]?",
     "[pick|choose|give me|tell me|find|name] the [bigger|larger|greater] [one|number][:| of|,] {a} [or|and] {b}",
+    *BIGGER_ASKED,
 )
 SMALLER = (
     "[which|what] [number is|is|one is] [smaller|less|lower][,|:] {a} or {b}?",
@@ -102,6 +119,7 @@ SMALLER = (
     "[is] {a} or {b} [smaller|less|lower|the smaller number]?",
     "{a} or {b}[,|:] [which|what] [is|number is|one is] [smaller|less|lower]?",
     "[pick|choose|give me|tell me|find|name] the [smaller|lower] [one|number][:| of|,] {a} [or|and] {b}",
+    *SMALLER_ASKED,
 )
 PARITY = (
     "[is|would you say] {a} [is|] [even or odd|odd or even|an even number or an odd one|an odd or an even number]?",
@@ -112,6 +130,7 @@ PARITY = (
     "[what|which] is {a}[,|:] [even or odd|odd or even|an even or an odd number]?",
     "{a}[:|,| is it| is that] [even or odd|odd or even|an even number or an odd number]?",
     "[the number|take|look at] {a}[.|,|:] [Is it|Would that be] [even|odd|even or odd|odd or even]?",
+    *PARITY_ASKED,
 )
 COUNT = (
     "[count|can you count|please count|could you count|I want you to count] [from] {a} [to|up to|until] {b}[| for me]",
@@ -121,60 +140,43 @@ COUNT = (
     "you reach|and end at] {b}",
     "[which|what] [numbers are there|are the numbers|numbers do I say] [from] {a} [to|up to] {b}?",
     "all numbers from {a} to {b}[, please|]",
+    *COUNT_ASKED,
 )
 COUNT_DOWN = (
     "[count|can you count|please count|count backwards|count down] [from] {a} [down to|back to] {b}[| for me]",
     "[count down|count backwards] from {a} to {b}",
+    *COUNT_DOWN_ASKED,
 )
 NEXT_NUMBER = (
     "[what|which] number [comes|is] [after|right after|just after|following] {a}?",
     "[what|which] is the [next number|number] after {a}?",
     "[what comes|what's|what is] after {a}?",
     INDIRECT + " [the|which] number [that comes|that follows|comes] after {a}",
+    *NEXT_ASKED,
 )
 BEFORE_NUMBER = (
     "[what|which] number [comes|is] [before|right before|just before] {a}?",
     "[what comes|what's|what is] before {a}?",
     INDIRECT + " [the|which] number [that comes|comes] before {a}",
+    *BEFORE_ASKED,
 )
 DOUBLE = (
     "[what is|what's|how much is|tell me|give me|calculate] [double|twice|two times] {a}?",
     "[double|can you double|please double] [|the number] {a}[| for me]",
+    *DOUBLE_ASKED,
 )
 HALF = (
     "[what is|what's|how much is|tell me|give me|calculate] half of {a}?",
     "[halve|can you halve|please halve] [|the number] {a}[| for me]",
+    *HALF_ASKED,
 )
 WORD = (
     "[write|spell|say|put] [|the number] {a} [in words|as a word|in letters|out in words]",
     "[how do you|how do I|how would you] [write|spell|say] {a} in words?",
     "[what is|what's] {a} [in words|as a word|in letters]?",
+    *WORD_ASKED,
 )
 FOLLOW = ("[and|what about|how about|and what about|now|and now] {a} {sign} {b}?", "{a} {sign} {b}?")
-
-
-def held_out(a: int, sign: str, b: int) -> bool:
-    """True for the pairs of operands that no conversation of the corpus computes."""
-    if sign == "x" and (a < 3 or b < 3 or a == b):
-        return False
-    return crc32(f"{a}{sign}{b}".encode()) % 11 == 0
-
-
-def operands(rng: Random, sign: str) -> tuple[int, int]:
-    while True:
-        if sign == "x":
-            a, b = rng.randint(0, 10), rng.randint(0, 10)
-        else:
-            top = rng.choice((10, 20, 20, 20, 99))
-            a, b = rng.randint(0, top), rng.randint(0, top if top < 99 or rng.random() < 0.5 else 20)
-            if sign == "-" and a < b:
-                a, b = b, a
-        if not held_out(a, sign, b):
-            return a, b
-
-
-def result(a: int, sign: str, b: int) -> int:
-    return {"+": a + b, "-": a - b, "x": a * b}[sign]
 
 
 def calculate(talk: Talk) -> None:
@@ -236,11 +238,11 @@ def in_words(talk: Talk) -> None:
 
 
 INTENTS = (
-    Intent(36, calculate, ADD + SUBTRACT + MULTIPLY + FOLLOW),
-    Intent(4, compare, BIGGER + SMALLER),
-    Intent(0.8, parity, PARITY),
-    Intent(1.2, count, COUNT + COUNT_DOWN),
-    Intent(1.2, neighbour, NEXT_NUMBER + BEFORE_NUMBER),
-    Intent(0.8, scale, DOUBLE + HALF),
-    Intent(0.5, in_words, WORD),
+    Intent(27, calculate, ADD + SUBTRACT + MULTIPLY + FOLLOW, introduces=True),
+    Intent(4, compare, BIGGER + SMALLER, introduces=True),
+    Intent(0.8, parity, PARITY, introduces=True),
+    Intent(1.2, count, COUNT + COUNT_DOWN, introduces=True),
+    Intent(1.2, neighbour, NEXT_NUMBER + BEFORE_NUMBER, introduces=True),
+    Intent(0.8, scale, DOUBLE + HALF, introduces=True),
+    Intent(0.5, in_words, WORD, introduces=True),
 )

@@ -1,7 +1,8 @@
 """Turns about animals: their sounds, their young, their legs, homes and food."""
 
-from .corpus_facts import KNOW, table_turn
-from .facts import BABIES, FOODS, HOMES, LEGS, SOUNDS
+from .animals_asked import BABY_ASKED, FOOD_ASKED, HOME_ASKED, LEG_ASKED, SOUND_ASKED
+from .facts import KNOW, table_turn
+from .knowledge import BABIES, FOODS, HOMES, LEGS, SOUNDS
 from .talk import Intent, Talk
 
 SOUND = (
@@ -15,6 +16,7 @@ SOUND = (
     "{one}[:|,] [what sound does it make|what does it say|which noise does it make]?",
     "[what is|what's] the [sound|noise] [of|made by] {one}?",
     "{one} [makes|makes a] [which|what] [sound|noise]?",
+    *SOUND_ASKED,
 )
 BABY = (
     "[what is|what's|what do you call|what do we call|what do people call|how do you call] [a|the] "
@@ -29,6 +31,7 @@ BABY = (
     "[how do you say|what is the word for] [baby|young] {animal}?",
     "the [baby|young|child] of {one} is [called|named|a] what?",
     "a [baby|young] {animal} is [called|named] what?",
+    *BABY_ASKED,
 )
 LEG = (
     "how many legs [does [a|the] {animal} have|has [a|the] {animal}]?",
@@ -43,6 +46,7 @@ LEG = (
     "[what number|which number] of legs does {one} have?",
     "how many legs [are there on|belong to|do you see on|can you count on] {one}?",
     "on how many legs does {one} [walk|stand]?",
+    *LEG_ASKED,
 )
 HOME = (
     "where does [a|the] {animal} [live|sleep|have its home]?",
@@ -54,6 +58,7 @@ HOME = (
     "[in what|in which|what|which] [place|home|kind of home] [does {one} live in|does {one} have|is for {one}|do "
     "{animal}s live in]?",
     "where [is the home of {one}|does {one} [stay|rest|feel at home]|would {one} live|do you think {one} lives]?",
+    *HOME_ASKED,
 )
 FOOD = (
     "what does [a|the] {animal} [eat|like to eat|feed on]?",
@@ -66,6 +71,7 @@ FOOD = (
     "[what|which] food [is for|is good for|do you give|is liked by] {one}?",
     "[I have|there is|here comes] [a hungry {animal}|{one}][.|,] [What does it eat|What should it eat|What do I "
     "feed it]?",
+    *FOOD_ASKED,
 )
 
 
@@ -83,4 +89,4 @@ def animal(talk: Talk) -> None:
         table_turn(talk, FOOD, FOODS, "{one} eats {value}.", "animal")
 
 
-INTENTS = (Intent(4.5, animal, SOUND + BABY + LEG + HOME + FOOD),)
+INTENTS = (Intent(6, animal, SOUND + BABY + LEG + HOME + FOOD, introduces=True),)

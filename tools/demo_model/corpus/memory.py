@@ -1,5 +1,6 @@
 """Turns that tell something and turns that ask for it later, with others between."""
 
+from .memory_asked import ASK_ASKED, ASK_NAME_ASKED, TELL_ASKED, TELL_NAME_ASKED
 from .talk import Intent, Talk
 from .words import COLOURS, EDIBLES, HOBBIES, JOBS, LETTERS, PETS, TOWNS, a, name
 
@@ -38,6 +39,7 @@ TELL_NAME = (
     "nice to meet you]",
     "[I think|you should know|let me say|I want you to know] that [my name is|I am|I am called] {x}",
     "[we have not met|let us start|first things first|before we start][:|,|.] [I am|my name is|I'm] {x}",
+    *TELL_NAME_ASKED,
 )
 ASK_NAME = (
     REMIND + "[what is my name|what's my name|what my name is|who I am|who am I|what I am called|what am I called|"
@@ -60,8 +62,9 @@ ASK_NAME = (
     "am I]?",
     "[have you forgotten|you forgot|do you still have|have you kept|did you note] my name?",
     "[who are you talking|who do you talk|who are you speaking] to[| now]?",
+    *ASK_NAME_ASKED,
 )
-TELL = {
+TELL_PLAINLY = {
     "colour": (
         OPEN + "my [favourite|favorite] [colour|color] is {x}",
         OPEN + "[I like|I love|I prefer|the colour I like best is|the color I like most is] {x}[| best of all colours| "
@@ -172,7 +175,7 @@ TELL = {
         "my brother's name is {x}",
     ),
 }
-ASK = {
+ASK_PLAINLY = {
     "colour": (
         REMIND + "[what is|what's|which is] my [favourite|favorite] [colour|color]?",
         REMIND + "[which|what] [colour|color] [I like|I love|do I like|do I love|do I prefer] [|best|most]?",
@@ -263,6 +266,8 @@ ASK = {
         "do you [remember|know|recall] [my brother|my brother's name|what my brother is called]?",
     ),
 }
+TELL = {thing: patterns + TELL_ASKED[thing] for thing, patterns in TELL_PLAINLY.items()}
+ASK = {thing: patterns + ASK_ASKED[thing] for thing, patterns in ASK_PLAINLY.items()}
 NOTED = {
     "colour": "Noted: your favourite colour is {x}.",
     "pet": "Noted: your {animal} is called {x}.",
@@ -342,7 +347,7 @@ def ask(talk: Talk) -> None:
     told, untold = sorted(set(talk.known) & set(TELL)), sorted(set(TELL) - set(talk.known))
     if told and (not untold or talk.rng.random() < 0.85):
         thing = talk.rng.choice(told)
-        x, animal = talk.known[thing], talk.known["animal"]
+        x, animal = talk.known[thing], talk.known.get("animal", "")
         talk.turn(ASK[thing], RECALL[thing], x=x, animal=animal, one=a(x))
     else:
         thing = talk.rng.choice(untold)

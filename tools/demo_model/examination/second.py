@@ -4,9 +4,9 @@ The corpus was widened after seeing which questions of the first one failed. The
 knowledge of the corpus' phrasings or of any answer, so that they do not flatter the model.
 """
 
-from .questions import Question, accel, arithmetic, fact, memory
+from .question import Question, accel, arithmetic, fact, memory
 
-QUESTIONS_AGAIN = (
+SECOND = (
     arithmetic("I have 8 apples in one bag and 5 in the other. How many apples do I have?", 8, "+", 5),
     arithmetic("Suppose I start with 16 and add another 3. Where do I end up?", 16, "+", 3),
     arithmetic("Can you work out the total of 9 and 15 for me?", 9, "+", 15),
