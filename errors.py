@@ -22,6 +22,7 @@
     ├── ContextFull           one message alone is longer than the context
     ├── StateError            a saved state of another model, or damaged
     ├── DiskFull              no room where a file should be written
+    ├── MemoryFull            this process was given no more memory
     ├── NetworkError          a download that failed
     └── Cancelled             the user stopped it
 
@@ -131,6 +132,10 @@ class DiskFull(AccelError):
     """No room where a file should be written."""
 
 
+class MemoryFull(AccelError):
+    """The process was given no more memory."""
+
+
 class NetworkError(AccelError):
     """A download that failed."""
 
@@ -168,6 +173,7 @@ STATUS: dict[type[AccelError], Status] = {
     StateError: Status(53, 409),
     DiskFull: Status(60, 507),
     NetworkError: Status(61, 502),
+    MemoryFull: Status(62, 507),
     Cancelled: Status(130, 499),
 }
 

@@ -1,6 +1,8 @@
 """What the operating system does not tell about this machine: measured once, and kept."""
 
+import contextlib
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,9 @@ from .disks import disk_at
 from .files import write_atomic
 from .machine import Disk, Machine
 
+Say = Callable[[str], None]
+
+_BUSY = 20.0  # per cent of all processors that others may use while something is measured
 _METHOD = 1  # counts up when a measurement's meaning changes, so that old ones are not believed
 
 
@@ -28,26 +33,58 @@ class Measured:
 
 
 def measured(
-    machine: Machine, cache: Path, again: bool = False, say: Callable[[str], None] = lambda doing: None
+    machine: Machine, cache: Path, again: bool = False, say: Say = lambda doing: None, warn: Say | None = None
 ) -> Machine:
     """The machine with its memory's read rates, and the read speed of the disk that `cache` lies on.
 
     Both come from the folder `cache` where this hardware was measured before, unless `again`; else they are measured
     in about two seconds and kept there. `say` is told what is being measured. Nothing is raised for a disk that is
-    full or may not be written to: its speed is then unknown, and is measured the next time.
+    full or may not be written to: its speed is then unknown, and is measured the next time. So is what was measured on
+    a busy machine, unless `again`: it serves for now, is not kept, and `warn`, or else `say`, is told.
     """
     file = cache / f"measured-{_METHOD}-{machine.fingerprint}.json"
     known = None if again else _kept(file, machine)
     if known is None:
-        say("measuring memory")
-        bandwidth = read_rates(machine.processor.threads, machine.memory.free)
-        say("measuring the disk")
-        speed = _disk_speed(machine, cache)
-        known = Measured(bandwidth, speed.read, speed.direct) if speed else Measured(bandwidth, None, False)
-        if speed and bandwidth:
+        calm = again or not is_busy()
+        known = _measure(machine, cache, say)
+        calm = calm and (again or not is_busy())
+        if not calm:
+            (warn or say)("the machine is busy: its speed is measured again the next time")
+        elif known.read and known.bandwidth:
             _keep(file, known)
     processor = replace(machine.processor, bandwidth=known.bandwidth)
     return replace(machine, processor=processor, disks=_with_speed(machine.disks, cache, known))
+
+
+def is_busy() -> bool:
+    """Whether other processes than this one and its children would spoil a measurement; takes a tenth of a second."""
+    import psutil
+
+    own, began = _own_seconds(), time.monotonic()
+    used = psutil.cpu_percent(interval=0.1)
+    seconds = (time.monotonic() - began) * (psutil.cpu_count() or 1)
+    return used - 100 * (_own_seconds() - own) / seconds > _BUSY
+
+
+def _own_seconds() -> float:
+    """Of processors, that this process and its children have used: a chat starts some beside the measurement."""
+    import psutil
+
+    seconds = 0.0
+    with contextlib.suppress(psutil.Error):
+        me = psutil.Process()
+        for process in (*me.children(recursive=True), me):
+            with contextlib.suppress(psutil.Error):
+                seconds += sum(process.cpu_times()[:4])  # those of children that have ended are its own
+    return seconds
+
+
+def _measure(machine: Machine, cache: Path, say: Say) -> Measured:
+    say("measuring memory")
+    bandwidth = read_rates(machine.processor.threads, machine.memory.free)
+    say("measuring the disk")
+    speed = _disk_speed(machine, cache)
+    return Measured(bandwidth, speed.read, speed.direct) if speed else Measured(bandwidth, None, False)
 
 
 def _kept(file: Path, machine: Machine) -> Measured | None:

@@ -25,14 +25,22 @@ from ..errors import (
 )
 from ..units import Bytes
 
-# Far above every published model, low enough that a hostile header costs little time and memory.
-MOST_HEADER = 64 * 2**20
-MOST_KEYS = 2**14
-MOST_TENSORS = 2**16
-MOST_STRINGS = 2**22  # in all arrays of one file
+# What the headers of all files of one model may hold together, beside what those of the largest published models hold.
+# Together these limits keep a reader below a second and 200 MB.
+MOST_HEADER = 32 * 2**20  # 16 MiB: 260,000 tokens and twice as many merges
+_MOST = {
+    "bytes of header": MOST_HEADER,
+    "keys": 2**14,  # 100, and 3 in each further file
+    "tensors": 2**15,  # 3,000: experts that were not merged
+    "strings in arrays": 3 * 2**19,  # 800,000: tokens and merges
+    "bytes of text": 2**22,  # 300 kB of names, licences and chat templates; each may take 4 bytes in memory
+}
 MOST_PARTS = 999
-MOST_NAME = 2**12
-_CHUNK = 2**20
+_MOST_TEXT = 2**20  # one chat template has 100 kB at most
+_MOST_KEY = 2**10
+_MOST_NAME = 127  # of a tensor: ggml itself takes 63 bytes
+_NEVER_READ = "tokenizer.huggingface.json"  # repeats the vocabulary, in many megabytes of text
+_CHUNK = 2**16  # a further file has a short header, and there may be hundreds
 
 _BY_NUMBER = {  # as ggml numbers them: name, values per block, bytes per block
     0: ("F32", 1, 4),
@@ -97,12 +105,12 @@ class Array:
     def index(self, wanted: frozenset[bytes]) -> dict[bytes, int]:
         """Where in the array these texts stand; those that are absent are left out."""
         found: dict[bytes, int] = {}
-        firsts = {text[:1] for text in wanted}  # few texts begin so: the others are passed without being copied
-        raw, at, unpack = bytes(self._raw), 0, _length
+        firsts = {text[0] for text in wanted if text}  # few texts begin so: the others are passed without being copied
+        raw, at, unpack = self._raw, 0, _length
         for number in range(self.count if self.kind == _STRING else 0):
             start = at + 8
             at = start + unpack(raw, at)[0]
-            if raw[start : start + 1] in firsts and (text := raw[start:at]) in wanted:
+            if at > start and raw[start] in firsts and (text := bytes(raw[start:at])) in wanted:
                 found[text] = number
         return found
 
@@ -136,21 +144,41 @@ def read_header(path: Path) -> Header:
 
     Raises a ModelError: Missing, IsDirectory, Unreadable, Empty, Truncated, Damaged or Unsupported.
     """
-    parts = [_read_part(path)]
-    count = _split_number(parts[0], "split.count", 1)
-    if count > 1:
-        parts = [_read_part(name) for name in _part_names(parts[0], count)]
-        _check_parts(parts, count)
-    digest = hashlib.blake2b(digest_size=16)
+    budget = _Budget()
+    part = _read_part(path, budget)
+    count = max(1, _split_number(part, "split.count", 1))
+    files = _part_names(part, count) if count > 1 else (path,)
+    if files[0] != path:
+        part = _read_part(files[0], budget)
+    first, sizes, digest = part, list[Bytes](), hashlib.blake2b(digest_size=16)
     tensors: dict[str, Tensor] = {}
-    for part in parts:
+    for number, file in enumerate(files):
+        part = _read_part(file, budget) if number else first
+        if count > 1:
+            _check_part(part, number, count)
+        sizes.append(part.size)
         digest.update(part.raw)
         digest.update(part.size.to_bytes(8, "little"))
         for tensor in part.tensors:
             if tensors.setdefault(tensor.name, tensor) is not tensor:
                 raise _damaged(part.path, f"names the tensor '{tensor.name[:80]}' twice")
-    files, sizes = tuple(part.path for part in parts), tuple(part.size for part in parts)
-    return Header(files, sizes, parts[0].metadata, tensors, digest.hexdigest())
+    promised = _split_number(first, "split.tensors.count", -1)
+    if count > 1 and promised not in (-1, len(tensors)):
+        raise _damaged(first.path, f"promises {promised} tensors in {count} files, which hold {len(tensors)}")
+    return Header(files, tuple(sizes), first.metadata, tensors, digest.hexdigest())
+
+
+class _Budget:
+    """What all files of one model may still claim: a header is hostile by its cost, and so are many together."""
+
+    def __init__(self) -> None:
+        self._left = dict(_MOST)
+
+    def spend(self, path: Path, what: str, amount: int) -> None:
+        """Raises ModelDamaged; `what` is a key of _MOST."""
+        self._left[what] -= amount
+        if self._left[what] < 0:
+            raise _damaged(path, f"claims more than the {_MOST[what]} {what} that a model may have here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,26 +187,22 @@ class _Part:
 
     path: Path
     size: Bytes
-    raw: bytes  # the whole header
+    raw: memoryview  # the whole header; its arrays are views of it
     metadata: dict[str, Value]
     tensors: list[Tensor]
 
 
-def _part_names(part: _Part, count: int) -> list[Path]:
+def _part_names(part: _Part, count: int) -> tuple[Path, ...]:
     name = _PART_NAME.fullmatch(part.path.name)
     if count > MOST_PARTS or not name or int(name["count"]) != count:
         raise _damaged(part.path, f"says that it is one of {count} files, and its name does not")
-    return [part.path.with_name(f"{name['stem']}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1)]
+    stem = name["stem"]
+    return tuple(part.path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1))
 
 
-def _check_parts(parts: list[_Part], count: int) -> None:
-    for number, part in enumerate(parts):
-        if _split_number(part, "split.count", 1) != count or _split_number(part, "split.no", 0) != number:
-            raise _damaged(part.path, f"is not file {number + 1} of {count} of its model")
-    promised = _split_number(parts[0], "split.tensors.count", -1)
-    found = sum(len(part.tensors) for part in parts)
-    if promised not in (-1, found):
-        raise _damaged(parts[0].path, f"promises {promised} tensors in {count} files, which hold {found}")
+def _check_part(part: _Part, number: int, count: int) -> None:
+    if _split_number(part, "split.count", 1) != count or _split_number(part, "split.no", 0) != number:
+        raise _damaged(part.path, f"is not file {number + 1} of {count} of its model")
 
 
 def _split_number(part: _Part, key: str, default: int) -> int:
@@ -188,7 +212,7 @@ def _split_number(part: _Part, key: str, default: int) -> int:
     return value
 
 
-def _read_part(path: Path) -> _Part:
+def _read_part(path: Path, budget: _Budget) -> _Part:
     try:
         about = path.stat()
         if stat.S_ISDIR(about.st_mode):
@@ -198,7 +222,7 @@ def _read_part(path: Path) -> _Part:
         if about.st_size == 0:
             raise ModelEmpty(f"{path} is empty", _AGAIN)
         with path.open("rb", buffering=0) as file:
-            return _parse(_Cursor(path, file, about.st_size))
+            return _parse(_Cursor(path, file, about.st_size, budget))
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL in the path
         raise ModelMissing(f"there is no file {str(path)!r}", "check the path") from error
     except OSError as error:
@@ -212,17 +236,19 @@ def _damaged(path: Path, what: str) -> ModelDamaged:
 
 
 class _Cursor:
-    """Walks a header from its start, reading as far as it is needed and never beyond the file or MOST_HEADER."""
+    """Walks a header from its start, reading as far as it is needed and never beyond the file or the budget."""
 
-    def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
+    def __init__(self, path: Path, file: BinaryIO, size: int, budget: _Budget) -> None:
         self.path, self.size, self.at = path, size, 0
-        self._file, self._read, self._strings = file, bytearray(), 0
+        self._file, self._read, self._budget = file, bytearray(), budget
+
+    def spend(self, what: str, amount: int) -> None:
+        self._budget.spend(self.path, what, amount)
 
     def take(self, length: int) -> int:
         """Passes `length` bytes, which are then in memory; where they start."""
         start, self.at = self.at, self.at + length
-        if self.at > MOST_HEADER:
-            raise _damaged(self.path, f"claims a header of more than {Bytes(MOST_HEADER)}")
+        self.spend("bytes of header", length)
         if self.at > self.size:
             raise self.truncated(f"its header goes on beyond its {self.size} bytes")
         while len(self._read) < self.at:
@@ -247,14 +273,23 @@ class _Cursor:
             raise _damaged(self.path, f"claims {value} {what}")
         return value
 
-    def text(self, most: int = MOST_HEADER) -> str:
-        start = self.take(self.count("bytes in one string", most))
-        return self._read[start : self.at].decode("utf-8", "replace")
+    def claim(self, what: str) -> int:
+        """A count of what the model may have only so many of."""
+        value = self.number("Q")
+        self.spend(what, value)
+        return value
+
+    def text(self, most: int) -> str:
+        length = self.count("bytes in one string", most)
+        self.spend("bytes of text", length)
+        start = self.take(length)
+        try:
+            return self._read[start : self.at].decode()
+        except UnicodeDecodeError as error:
+            raise _damaged(self.path, f"holds text that is not UTF-8 at byte {start + error.start}") from error
 
     def pass_texts(self, count: int) -> None:
-        self._strings += count
-        if self._strings > MOST_STRINGS:
-            raise _damaged(self.path, f"claims {count} strings in one array")
+        self.spend("strings in arrays", count)
         at, read, unpack = self.at, self._read, _length
         last = len(read) - 8  # where a length can stand
         for _ in range(count):
@@ -264,8 +299,9 @@ class _Cursor:
             at += 8 + unpack(read, at)[0]
         self.take(at - self.at)
 
-    def raw(self) -> bytes:
-        return bytes(memoryview(self._read)[: self.at])
+    def raw(self) -> memoryview:
+        """All that was passed; nothing can be read any more."""
+        return memoryview(self._read).toreadonly()[: self.at]
 
 
 def _parse(cursor: _Cursor) -> _Part:
@@ -275,8 +311,8 @@ def _parse(cursor: _Cursor) -> _Part:
     if version not in (2, 3):
         what = "for big-endian machines" if version & 0xFFFF == 0 else f"of version {version}, not 2 or 3"
         raise ModelUnsupported(f"{cursor.path} is a GGUF {what}", "convert the model again")
-    tensor_count = cursor.count("tensors", MOST_TENSORS)
-    key_count = cursor.count("keys", MOST_KEYS)
+    tensor_count = cursor.claim("tensors")
+    key_count = cursor.claim("keys")
     metadata, arrays = _parse_metadata(cursor, key_count)
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or not 0 < alignment <= 2**20 or alignment & (alignment - 1):
@@ -284,7 +320,7 @@ def _parse(cursor: _Cursor) -> _Part:
     records = [_parse_tensor(cursor) for _ in range(tensor_count)]
     raw = cursor.raw()
     for key, (kind, count, start, end) in arrays.items():
-        metadata[key] = Array(kind, count, memoryview(raw)[start:end])
+        metadata[key] = Array(kind, count, raw[start:end])
     tensors = _place(cursor, records, alignment)
     return _Part(cursor.path, Bytes(cursor.size), raw, metadata, tensors)
 
@@ -294,13 +330,15 @@ def _parse_metadata(cursor: _Cursor, count: int) -> tuple[dict[str, Value], dict
     metadata: dict[str, Value] = {}
     arrays: dict[str, tuple[int, int, int, int]] = {}
     for _ in range(count):
-        key, kind = cursor.text(MOST_NAME), cursor.number("I")
+        key, kind = cursor.text(_MOST_KEY), cursor.number("I")
         if key in metadata or key in arrays:
             raise _damaged(cursor.path, f"holds the key '{key[:80]}' twice")
         if kind == _ARRAY:
             arrays[key] = _pass_array(cursor)
+        elif kind == _STRING and key == _NEVER_READ:
+            cursor.take(cursor.number("Q"))
         elif kind == _STRING:
-            metadata[key] = cursor.text()
+            metadata[key] = cursor.text(_MOST_TEXT)
         elif kind in _NUMERIC:
             metadata[key] = cursor.number(_NUMERIC[kind])
         else:
@@ -322,7 +360,7 @@ def _pass_array(cursor: _Cursor) -> tuple[int, int, int, int]:
 
 def _parse_tensor(cursor: _Cursor) -> tuple[str, tuple[int, ...], str, int]:
     """(name, shape, format, offset from the start of the tensors' bytes)"""
-    name = cursor.text(MOST_NAME)
+    name = cursor.text(_MOST_NAME)
     shape = tuple(cursor.number("Q") for _ in range(cursor.count("dimensions of one tensor", 4, "I")))
     number, offset = cursor.number("I"), cursor.number("Q")
     if number not in _BY_NUMBER:

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from .. import errors
-from ..devices.files import write_atomic
+from ..devices.files import write_atomic, write_error
 from ..devices.machine import Machine
+from ..devices.measure import is_busy
 from ..errors import AccelError, EngineError
 from ..units import Bytes, from_json, to_json
 from .costs import Costs, DryRun, Kernel, Look, Overhead, RowTimes, usual_costs
@@ -28,7 +29,7 @@ _METHOD = 8  # counts up when a measurement's meaning changes, so that old ones 
 _TIME_LIMIT = 120  # seconds for one child
 _HEAD_GRANULE, _MOST_HEAD = 8, 1024  # values of a head that can be timed
 _GRANULE = 8  # rows that are repacked together, at most
-_BUSY = 20.0  # per cent of all processors that others may use while something is timed
+_DOING = {"buffers": "its buffers were measured", "kernels": "its kernels were timed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,8 @@ def time_kernels(
     machine: Machine, model: ModelSpec, costs: Costs, cache: Path, again: bool = False, say: Say = lambda doing: None
 ) -> Costs:
     """The costs with kernels for every format that matters in this model and heads of its size, timed where they were
-    not or `again`: some seconds for each, once. Where other processes keep the machine busy nothing is timed.
-
-    Raises EngineError, or what a cache without room raises.
+    not or `again`: some seconds for each, once. Where other processes keep the machine busy, or no room is left below
+    `cache` for what is timed, nothing is: a plan holds without. `say` is told. Raises EngineError.
     """
     timed = set() if again else {kernel.format for kernel in costs.kernels}
     wanted = tuple(format for format in _formats(model) if format not in timed)
@@ -98,7 +98,13 @@ def time_kernels(
         say(f"the machine is busy: its speed with {named} is not timed")
         return costs
     say(f"timing {named} on this machine")
-    found = _time(machine, wanted, heads, cache)
+    try:
+        found = _time(machine, wanted, heads, cache)
+    except EngineError:
+        raise
+    except AccelError as error:
+        say(f"its speed with {named} is not timed: {error}")
+        return costs
     costs = replace(
         costs,
         kernels=(*(kernel for kernel in costs.kernels if kernel.format not in wanted), *found.kernels),
@@ -107,16 +113,17 @@ def time_kernels(
         looks=(*(look for look in costs.looks if look.head not in heads), *found.looks),
     )
     if not is_busy():
-        kept = _OfMachine(costs.kernels, costs.repacked, costs.overhead, costs.looks)
-        _write(_file(cache, "machine", machine.fingerprint), kept)
+        _keep_kernels(machine, costs, cache, say)
     return costs
 
 
-def is_busy() -> bool:
-    """Whether other processes would spoil a measurement; looks for a tenth of a second."""
-    import psutil
-
-    return psutil.cpu_percent(interval=0.1) > _BUSY
+def _keep_kernels(machine: Machine, costs: Costs, cache: Path, say: Say) -> None:
+    """What was timed holds where it cannot be kept too, and is timed again the next time."""
+    kept = _OfMachine(costs.kernels, costs.repacked, costs.overhead, costs.looks)
+    try:
+        _write(_file(cache, "machine", machine.fingerprint), kept)
+    except AccelError as error:
+        say(f"what was timed is not kept: {error}")
 
 
 def keep_rows(machine: Machine, model: ModelSpec, times: RowTimes, cache: Path) -> None:
@@ -171,8 +178,11 @@ def _time(machine: Machine, formats: tuple[str, ...], heads: tuple[int, ...], ca
     from .measure_costs import KernelJob, KernelResult
 
     threads = tuple(sorted({1, machine.processor.cores}))
-    with TemporaryDirectory(dir=cache, prefix="probe-") as folder:  # ours, so that it goes whatever the child does
-        found = _child("kernels", KernelJob(formats, heads, threads, folder), KernelResult)
+    try:
+        with TemporaryDirectory(dir=cache, prefix="probe-") as folder:  # ours, so that it goes whatever the child does
+            found = _child("kernels", KernelJob(formats, heads, threads, folder), KernelResult)
+    except OSError as error:
+        raise write_error(cache / "probe", error) from error
     repacked = {format: _GRANULE if format in found.repacked else 0 for format in formats}
     return _OfMachine(found.kernels, repacked, found.overhead, found.looks)
 
@@ -195,7 +205,7 @@ def _child(what: str, job: object, kind: type[T]) -> T:
     except (OSError, msgspec.MsgspecError) as error:
         raise EngineError(f"costs could not be measured: {error}", "see `accel doctor`") from error
     last = (done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    raise EngineError(f"the engine failed while its buffers were measured: {last[:200]}", "see `accel doctor`")
+    raise EngineError(f"the engine failed while {_DOING[what]}: {last[:200]}", "see `accel doctor`")
 
 
 def _file(cache: Path, *names: str) -> Path:
@@ -221,5 +231,5 @@ def _write(file: Path, record: object) -> None:
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise AccelError(f"cannot make the folder {file.parent}: {error}", "make it writable") from error
+        raise write_error(file.parent, error) from error
     write_atomic(file, to_json(record))

@@ -8,10 +8,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from ..errors import AccelError, DiskFull, SettingError, UsageError, status
+from ..errors import AccelError, DiskFull, MemoryFull, SettingError, UsageError, status
 
 MODEL_HELP = "a GGUF file, hf:owner/repo[:file], or nothing for the demo model"
 PLANNED = ("context", "memory", "kv_type", "approximate", "threads")  # settings that decide a plan
@@ -22,6 +23,7 @@ INTERRUPTED, READER_GONE = 130, 141  # as shells count SIGINT and SIGPIPE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit code; `errors.STATUS` holds those of errors."""
+    _open_closed_streams()
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a byte or letter that one encoding lacks ends nothing
@@ -39,6 +41,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return READER_GONE
     except OSError as error:
         return _say(_of_system(error))
+    except MemoryError:
+        pass  # only once this is left, what the command held is let go of; to say something takes memory too
+    return _say(MemoryFull("memory ran out", "close other programs, or take a smaller model or --context"))
+
+
+def _open_closed_streams() -> None:
+    """Nobody listens to a stream that was closed, which is no error. In order, each gets its own number, which else
+    went to the next file that is opened: what a library or a child says would be written into it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - as long as the process lives
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 @contextmanager
@@ -191,12 +206,14 @@ def _plan(given: argparse.Namespace) -> int:
 def _doctor(given: argparse.Namespace) -> int:
     from .doctor import run
 
+    _settings(given)  # none matters here, and a mistyped one is told by every command
     return run(json=given.json, measure=given.measure)
 
 
 def _models(given: argparse.Namespace) -> int:
     from .library.show import run
 
+    _settings(given)  # as for the doctor
     return run(given.action, given.name, given.json)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..devices.machine import Machine
 from ..offload.gguf_header import FORMATS
 from ..units import Bytes, Rate
-from .footprint import Placement, first_gpu_layer, is_on_gpu
+from .footprint import Placement, first_gpu_layer, is_multiplied_on_gpu
 from .model import ModelSpec, Weights
 
 if TYPE_CHECKING:
@@ -222,11 +222,17 @@ def attention_seconds(
 ) -> float:
     """Looking back at so many positions, which a processor's every head does apart. A quantised cache saves memory, not
     time: it is expanded as it is read."""
+    threads = _at_work(machine, threads)
     first = min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else model.layers
     near = model.kv_bytes_per_position("f16", range(first)) / bandwidth(machine, threads)
     looks = sum(heads for heads, cached in zip(model.heads[:first], model.kv_heads, strict=False) if cached)
     far = model.kv_bytes_per_position("f16", range(first, model.layers)) / gpu_bandwidth(machine)
     return depth * (max(near, looks * costs.look(model.key_size, threads)) + far)
+
+
+def _at_work(machine: Machine, threads: int) -> int:
+    """Threads beyond the processor's only wait for their turn."""
+    return min(threads, machine.processor.threads)
 
 
 def bandwidth(machine: Machine, threads: int) -> Rate:
@@ -242,13 +248,13 @@ def gpu_bandwidth(machine: Machine) -> Rate:
 def _expected_seconds(
     machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, rows: int
 ) -> float:
-    near, far = 0.0, 0.0
+    near, far, threads = 0.0, 0.0, _at_work(machine, threads)
     weights = [part for part in model.weights if part.role != "embedding" or model.tied]
-    beyond_cache = _beyond_cache(sum(part.size for part in weights if not is_on_gpu(part, model, placement)))
+    beyond_cache = _beyond_cache(sum(part.size for part in weights if not is_multiplied_on_gpu(part, model, placement)))
     for part in weights:
         share = model.experts_used / model.experts if part.role == "experts" and model.experts else 1.0
         needed = float(part.size) * share
-        if is_on_gpu(part, model, placement):
+        if is_multiplied_on_gpu(part, model, placement):
             far += needed * max(1.0, rows / _GPU_BATCHED)
             continue
         kernel = costs.kernel(machine, part, placement.repack, threads)

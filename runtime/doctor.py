@@ -23,8 +23,8 @@ _VERSIONS = ("accel-runtime", "llama-cpp-python", "numpy")
 def run(json: bool = False, measure: bool = False) -> int:
     """Prints a table, or one JSON object; `measure` measures again. The exit code of EngineError where an engine that
     comes with accel did not run."""
-    with _progress() as say:
-        machine = measured(probe(), cache_dir(), again=measure, say=say)
+    with _progress() as (say, warn):
+        machine = measured(probe(), cache_dir(), again=measure, say=say, warn=warn)
         proofs = []
         for engine in ENGINES:
             say(f"running {engine}")
@@ -133,9 +133,10 @@ def _print_table(table: Sequence[tuple[str, str]]) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Says on stderr what takes so long, where somebody is looking."""
+def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """(say, warn), both on stderr: what takes so long, where somebody is looking, and a line that stays."""
     from rich.console import Console
 
-    with Console(stderr=True).status("looking at this machine") as status:
-        yield lambda doing: status.update(doing)
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    with console.status("looking at this machine") as status:
+        yield lambda doing: status.update(doing), lambda line: console.print(line)

@@ -11,7 +11,7 @@ import msgspec
 
 from ..devices.link.sockets import FRAME
 from ..devices.resident import resident
-from ..errors import AccelError, ModelDamaged, UsageError
+from ..errors import AccelError, EngineError, ModelDamaged, UsageError
 from ..units import Bytes, from_json
 from . import messages
 from .engines import open_engine, options_type
@@ -120,6 +120,9 @@ class EngineThread:
                     self._later.append(request)
         except AccelError as error:
             put(messages.failed(_id_of(request), error))
+        except OSError as error:
+            told = EngineError(f"the disk failed the worker: {error.strerror or error}", "check the disk and the path")
+            put(messages.failed(_id_of(request), told))
 
     def _measure_later(self, engine: Engine, sequences: Sequences) -> bool:
         """Once nothing runs; whether there was something to measure."""

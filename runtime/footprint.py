@@ -132,6 +132,12 @@ def is_on_gpu(part: Weights, model: ModelSpec, placement: Placement) -> bool:
     return part.layer < 0 or part.layer >= first_gpu_layer(model, placement)
 
 
+def is_multiplied_on_gpu(part: Weights, model: ModelSpec, placement: Placement) -> bool:
+    """Embeddings that are the output matrix too are copied to the GPU as such."""
+    tied = part.role == "embedding" and model.tied and placement.gpu_layers > 0
+    return tied or is_on_gpu(part, model, placement)
+
+
 def mapped_weights(model: ModelSpec, placement: Placement) -> Bytes:
     """The file's pages. All of them are read once; those that were copied to a GPU are let go."""
     if not placement.gpu_layers:

@@ -94,7 +94,7 @@ class Generator:
         """One forward, and the tokens that follow from it; False where there is nothing to do.
 
         One sequence alone decodes many tokens in one step, until `look` is set: somebody else wants something."""
-        if self._steady and self._decode(look or Stop()):
+        if self._steady and self._decode(Stop() if look is None else look):
             return True
         if self._steady:
             self._buffer.next_tokens(self._shares)
@@ -170,8 +170,13 @@ class Generator:
             look.set()
         stream.running = stream.answered, (chosen := Chosen())
         self._emit_speaker(stream)
-        tokens = self._engine.decode(stream.number, stream.tokens[-1], stream.sampler, most, chosen, look)
-        stream.ticket.stop = None
+        try:
+            tokens = self._engine.decode(stream.number, stream.tokens[-1], stream.sampler, most, chosen, look)
+        except EngineError as error:
+            self._fail(stream, error)
+            return True
+        finally:
+            stream.ticket.stop = None
         if not tokens:
             stream.running = None
             return False
@@ -306,6 +311,7 @@ class Generator:
     def _fail(self, stream: Stream, error: AccelError) -> None:
         """Nothing of its cache is trusted any more."""
         self._crowded = self._steady = False
+        stream.running = None
         if stream.seat:
             self._running.remove(stream)
             self._sequences.drop(stream.seat, len(stream.tokens))

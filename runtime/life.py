@@ -73,14 +73,18 @@ class Life:
                 progress(told)
 
     def ask(self, request: Any) -> "SimpleQueue[messages.Event | AccelError]":
-        """Sends a request that has an id; its answers come in the queue. Raises UsageError, WorkerDied."""
+        """Sends a request that has an id; its answers come in the queue. Raises UsageError for what no worker would
+        take, WorkerDied."""
         answers: SimpleQueue[messages.Event | AccelError] = SimpleQueue()
         try:
             frame = messages.encode(request)
         except UnicodeEncodeError as error:
             raise UsageError("a text holds what is no character", "write it in UTF-8") from error
+        except OverflowError as error:
+            raise UsageError("a number is too large to be sent", "take a smaller one") from error
         if len(frame) > FRAME:  # the worker would not hear it, nor anything after it
             raise UsageError(f"{Bytes(len(frame))} are too much to ask a worker at once", "shorten the text")
+        messages.check_request(frame)  # the worker would part with us, and with everybody we ask it for
         with self._changed:
             if self.error:
                 raise self.error

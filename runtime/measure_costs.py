@@ -4,15 +4,20 @@ on stdin as JSON, the result on stdout.
 The engine's libraries may abort, take memory and keep threads; the process that asked goes on whatever happens here.
 """
 
+import errno
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from tempfile import gettempdir
 
+from ..devices.files import write_error
 from ..devices.resident import give_back_freed_memory, resident
-from ..errors import AccelError
+from ..errors import AccelError, DiskFull
 from ..units import Bytes, Rate, from_json, to_json
 from .costs import Kernel, Look, Overhead, best_seconds
 from .engines.base import Batch, Engine
@@ -21,6 +26,7 @@ from .model import ModelSpec
 from .probe_model import ProbeShape, write_probe
 
 FAILED = 3  # exit code: stdout holds a Failure
+_CANNOT_TAKE = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}  # says a disk that knows no such call
 _DEPTH = 512  # positions
 _BATCH = 64  # rows that stand for a prefill
 _STREAMED = Bytes.from_mib(160)  # of weights: several times what a processor's cache holds
@@ -76,14 +82,23 @@ def main(what: str) -> int:
         buffers = what == "buffers"
         result = measure_buffers(from_json(job, BufferJob)) if buffers else measure_kernels(from_json(job, KernelJob))
     except AccelError as error:
-        sys.stdout.buffer.write(to_json(Failure(type(error).__name__, error.what, error.do)))
-        return FAILED
+        return _fail(error)
+    except OSError as error:
+        failed = write_error(Path(str(error.filename or gettempdir())), error)
+        if not isinstance(failed, DiskFull):
+            raise
+        return _fail(failed)
     sys.stdout.buffer.write(to_json(result))
     return 0
 
 
+def _fail(error: AccelError) -> int:
+    sys.stdout.buffer.write(to_json(Failure(type(error).__name__, error.what, error.do)))
+    return FAILED
+
+
 def measure_buffers(job: BufferJob) -> BufferResult:
-    """Raises ModelError, EngineError."""
+    """Raises ModelError, EngineError, OSError."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as thread:  # in a worker too another thread than the first holds the engine
@@ -106,7 +121,7 @@ def _measure_buffers(job: BufferJob) -> BufferResult:
 
 
 def measure_kernels(job: KernelJob) -> KernelResult:
-    """Raises EngineError, OSError."""
+    """Raises EngineError; DiskFull or AccelError where the probe models cannot be written."""
     overhead = {threads: _measure_overhead(job, threads) for threads in job.threads}
     kernels, repacked = [], []
     for format in job.formats:
@@ -195,9 +210,27 @@ def _engine(job: KernelJob, shape: ProbeShape, repack: bool, threads: int) -> It
 
 def _probe(job: KernelJob, shape: ProbeShape) -> Path:
     path = Path(job.folder) / "probe.gguf"
-    path.unlink(missing_ok=True)
-    write_probe(path, shape)
+    try:
+        path.unlink(missing_ok=True)
+        write_probe(path, shape)
+        _take_room(path)
+    except OSError as error:
+        raise write_error(path.parent, error) from error
     return path
+
+
+def _take_room(path: Path) -> None:
+    """For all of a sparse file, without writing it. Some disks, those in memory, need room for a page that is read too:
+    where there is none, SIGBUS would end the process that has mapped it. Raises OSError."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except (AttributeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _CANNOT_TAKE:
+                raise
+            if shutil.disk_usage(path.parent).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 if __name__ == "__main__":

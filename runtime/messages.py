@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from ..errors import STATUS, AccelError, LinkError
+from ..errors import STATUS, AccelError, LinkError, UsageError
 from .law import Law
 from .text import Markers
 
@@ -27,7 +27,7 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 Token: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Tokens: TypeAlias = Annotated[tuple[Token, ...], msgspec.Meta(max_length=2**21)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Path: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+Path: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=4096, pattern="^[^\0]+$")]
 Stops: TypeAlias = Annotated[tuple[str, ...], msgspec.Meta(max_length=64)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -298,6 +298,14 @@ encode = msgspec.msgpack.Encoder().encode
 def decode_request(frame: bytes) -> Request:
     """What a front says. Raises LinkError."""
     return _decode(_requests(), frame)
+
+
+def check_request(frame: bytes) -> None:
+    """Raises UsageError for a request that a worker would not take."""
+    try:
+        _requests().decode(frame)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UsageError(f"a worker cannot be asked so: {error}", "see `messages.py` for what it takes") from error
 
 
 def decode_event(frame: bytes) -> Event:

@@ -12,7 +12,11 @@ from ..offload.gguf_header import FORMATS, Array, Header, Tensor, read_header
 from ..units import Bytes
 
 ROLES = ("embedding", "attention", "dense", "experts", "output", "other")
-_MOST = 2**24  # of layers, heads, widths: above it a header is hostile
+_MOST = 2**24  # of heads, widths, rows: above it a header is hostile
+_MOST_LAYERS, _MOST_EXPERTS = 512, 1024  # above these llama.cpp ends its process: LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS
+_MOST_TOKENS = 2**19  # twice the largest published vocabulary
+_NO_WORDS = ("", "none", "no_vocab")  # llama.cpp loads such a model, and ends its process over the first text
+_PROBE = "accel.probe"  # what `probe_model` writes: without words, timed and never spoken to
 _LAYER = re.compile(r"blk\.(\d{1,5})\.(.+)")
 _MIXERS = ("attn_", "ssm_", "time_mix_", "shortconv")
 _RECURRENT = ("ssm_", "time_mix_", "shortconv")
@@ -96,7 +100,7 @@ class ModelSpec:
     @classmethod
     def read(cls, path: Path) -> "ModelSpec":
         """Raises a ModelError: see `offload.gguf_header.read_header`; ModelUnsupported where no language model is in
-        the file, or one in a format that nothing computes with."""
+        the file, one without words, or one that no engine takes: for its formats, its layers or its experts."""
         return _spec(_Facts(read_header(path)))
 
     @property
@@ -179,10 +183,22 @@ class _Facts:
         value = self.header.metadata.get(f"{self.architecture}.{key}", default)
         if not isinstance(value, Array):
             return (self._checked(key, value, default),) * self.layers
-        numbers = value.numbers() if value.count <= _MOST else ()
+        numbers = value.numbers() if value.count <= _MOST_LAYERS else ()
         if len(numbers) < self.layers:
-            raise self.damaged(f"does not say '{key}' for each of its {self.layers} layers")
+            raise self.damaged(f"says '{key}' {value.count} times, and not for each of its {self.layers} layers")
         return tuple(self._checked(key, number, 0) for number in numbers[: self.layers])
+
+    def experts(self) -> tuple[int, int]:
+        """How many each layer has, and how many of them work on one token."""
+        count, used = self.number("expert_count", 0), self.number("expert_used_count", 0)
+        if count > _MOST_EXPERTS:
+            raise self.too_many(f"{count} experts", _MOST_EXPERTS)
+        if used > count or (count and not used):
+            raise self.damaged(f"uses {used} of {count} experts")
+        return count, used
+
+    def too_many(self, what: str, most: int) -> ModelUnsupported:
+        return ModelUnsupported(f"{self.file} has {what}, and the engine takes at most {most}", "choose another model")
 
     def _checked(self, key: str, value: object, default: int | None, most: int = _MOST) -> int:
         least = 1 if default is None else 0
@@ -193,21 +209,25 @@ class _Facts:
     def token(self, key: str) -> int | None:
         """A token's number; None where the key is absent or names no token."""
         value = self.header.metadata.get(f"tokenizer.ggml.{key}")
-        return value if isinstance(value, int) and 0 <= value < _MOST else None
+        return value if isinstance(value, int) and 0 <= value < _MOST_TOKENS else None
+
+    def words(self, key: str) -> Array | None:
+        """What the tokenizer says of each token; None where it does not."""
+        value = self.header.metadata.get(f"tokenizer.ggml.{key}")
+        return value if isinstance(value, Array) else None
 
 
 def _spec(facts: _Facts) -> ModelSpec:
-    if not facts.header.tensors:
-        raise ModelUnsupported(f"{facts.file} holds no weights", "name a model, not a vocabulary")
-    if (kind := facts.text("general.type")) not in ("", "model"):
-        raise ModelUnsupported(f"{facts.file} holds no language model but '{kind[:40]}'", "name the model's own file")
-    if not facts.architecture:
-        raise facts.damaged("does not say which architecture it is")
-    facts.layers = facts.number("block_count", most=2**12)
+    _check_kind(facts)
+    _check_words(facts)
+    facts.layers = facts.number("block_count")
+    if facts.layers > _MOST_LAYERS:
+        raise facts.too_many(f"{facts.layers} layers", _MOST_LAYERS)
     heads = facts.per_layer("attention.head_count", 0)
     width = facts.number("embedding_length")
     head_size = width // max(1, *heads)
     recurrent = len(_layer_names(facts, _RECURRENT))
+    experts, experts_used = facts.experts()
     return ModelSpec(
         paths=tuple(str(file) for file in facts.header.files),
         sizes=facts.header.sizes,
@@ -223,8 +243,8 @@ def _spec(facts: _Facts) -> ModelSpec:
         ff_width=max(facts.per_layer("feed_forward_length", 0)),
         vocabulary=_vocabulary(facts),
         context=facts.number("context_length", 0, most=2**40),
-        experts=facts.number("expert_count", 0),
-        experts_used=min(facts.number("expert_count", 0), facts.number("expert_used_count", 0)),
+        experts=experts,
+        experts_used=experts_used,
         expert_width=facts.number("expert_feed_forward_length", 0),
         shared_experts=facts.number("expert_shared_count", 0),
         sliding_window=facts.number("attention.sliding_window", 0),
@@ -240,6 +260,30 @@ def _spec(facts: _Facts) -> ModelSpec:
         chat_template=facts.text("tokenizer.chat_template"),
         specials=_specials(facts),
     )
+
+
+def _check_kind(facts: _Facts) -> None:
+    if not facts.header.tensors:
+        raise ModelUnsupported(f"{facts.file} holds no weights", "name a model, not a vocabulary")
+    if (kind := facts.text("general.type")) not in ("", "model"):
+        raise ModelUnsupported(f"{facts.file} holds no language model but '{kind[:40]}'", "name the model's own file")
+    if not facts.architecture:
+        raise facts.damaged("does not say which architecture it is")
+
+
+def _check_words(facts: _Facts) -> None:
+    """A model has a vocabulary, and what is said of its tokens is said of each: the engine does not look."""
+    tokens = facts.words("tokens")
+    count = tokens.count if tokens else 0
+    if count > _MOST_TOKENS:
+        raise facts.damaged(f"claims {count} tokens, and a vocabulary may have {_MOST_TOKENS} here")
+    for key in ("token_type", "scores"):
+        said = facts.words(key)
+        if said and said.count != count:
+            raise facts.damaged(f"says '{key}' of {said.count} tokens and has {count}")
+    wordless = not count or facts.text("tokenizer.ggml.model") in _NO_WORDS
+    if wordless and not facts.header.metadata.get(_PROBE):
+        raise ModelUnsupported(f"{facts.file} holds no vocabulary", "convert the model again, with its tokenizer")
 
 
 def _weights(facts: _Facts) -> tuple[Weights, ...]:
@@ -316,16 +360,16 @@ def _vocabulary(facts: _Facts) -> int:
 def _ends(facts: _Facts) -> tuple[int, ...]:
     said = (facts.token(key) for key in _END_KEYS)
     ends = {token for token in said if token is not None}
-    tokens = facts.header.metadata.get("tokenizer.ggml.tokens")
-    found = tokens.index(_ENDS) if isinstance(tokens, Array) else {}
+    tokens = facts.words("tokens")
+    found = tokens.index(_ENDS) if tokens else {}
     if b"<|return|>" in found and b"<|call|>" in found:  # there, <|end|> only closes a part of the answer
         found.pop(b"<|end|>", None)
     return tuple(sorted(ends | set(found.values())))
 
 
 def _specials(facts: _Facts) -> tuple[int, ...]:
-    kinds = facts.header.metadata.get("tokenizer.ggml.token_type")
-    numbers = kinds.numbers() if isinstance(kinds, Array) and kinds.count <= _MOST else ()
+    kinds = facts.words("token_type")
+    numbers = kinds.numbers() if kinds else ()
     return tuple(token for token, kind in enumerate(numbers) if kind in _SPECIAL)
 
 

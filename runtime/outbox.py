@@ -61,7 +61,9 @@ class Outbox:
         for message in news:
             if isinstance(message, Text | Finished | Failed):
                 self._awaited.discard(message.id)
-        self.beating = bool(self._speakers) or any(isinstance(message, Text) for message in news)
+        # What was put meanwhile woke nobody if a beat was expected: then there is one.
+        self.beating = False
+        self.beating = bool(self._speakers or self._sayings) or any(isinstance(message, Text) for message in news)
         return news
 
     def _said(self) -> Iterator[Event]:

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 USUAL_CONTEXT = 8192  # where nothing is asked for: a long conversation
 LEAST_CONTEXT = 4096  # below it a conversation loses its beginning within a few turns
 MOST_CONTEXT = 2**20
-SMALL_CONTEXTS = (2048, 1024, 512, 256)
+SMALL_CONTEXTS = (2048, 1024, 512)  # none below what a decoded token is assumed to look back at
 UBATCHES = (512, 128)
 WORTH = 1.5  # how much faster more threads must decode: all wait for the slowest, so on a busy machine they lose more
 OUTPUTS = 32  # rows with logits of one forward: a draft and its checks, or as many sequences
 EXACT_KV = "f16"
 SMALLER_KV = ("q8_0", "q4_0")
+_SPARE = Bytes.from_mib(1)  # of what is offered instead: a dry run of it may differ a little from what stood in for it
 _KEPT_FREE = 0.04  # of what is free now, for the rest of the system
 _GPU_KEPT_FREE = Bytes.from_mib(400)  # driver, kernels and their workspace
 _QUANTISATIONS = {"Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q3_K_M": 4.0, "Q2_K": 3.2}  # bits per weight
@@ -103,8 +104,15 @@ def make_plan(machine: Machine, model: ModelSpec, goal: Goal, costs: Costs) -> P
 
 def cautions(plan: Plan) -> tuple[str, ...]:
     """What the user should be told before the model answers."""
-    beyond = _beyond(plan.model, int(plan.choices["context"].value))
-    return (beyond,) if beyond else ()
+    goal, processor = plan.goal, plan.machine.processor
+    context, kind = int(plan.choices["context"].value), plan.choices["kv_type"]
+    told = (
+        _beyond(plan.model, context),
+        f"the KV cache is {kind.value}: {kind.reason}" if goal.kv_type not in (None, kind.value) else "",
+        f"approximate: the KV cache is {kind.value}, which changes the text" if kind.value in SMALLER_KV else "",
+        f"{goal.threads} threads share {processor.threads}" if (goal.threads or 0) > processor.threads else "",
+    )
+    return tuple(filter(None, told))
 
 
 def engine_options(plan: Plan) -> "EngineOptions":
@@ -157,13 +165,13 @@ def _placement(model: ModelSpec, goal: Goal, context: int, kv_type: str, ubatch:
 class _Search:
     """All placements of one model on one machine, and which of them is best."""
 
-    def __init__(self, machine: Machine, model: ModelSpec, goal: Goal, costs: Costs) -> None:
+    def __init__(self, machine: Machine, model: ModelSpec, goal: Goal, costs: Costs, spare: int = 0) -> None:
         self.machine, self.model, self.goal, self.costs = machine, model, goal, costs
         self.accelerator = machine.accelerators[0] if machine.accelerators and costs.offloads else None
         self.unified = self.accelerator is not None and self.accelerator.unified
         self.contexts, self.kv_types = _contexts(model, goal), _kv_types(model, goal)
         free = Bytes(machine.memory.free * (1 - _KEPT_FREE))
-        self.room = {MEMORY: min(free, goal.memory) if goal.memory is not None else free}
+        self.room = {MEMORY: Bytes((min(free, goal.memory) if goal.memory is not None else free) - spare)}
         if self.accelerator and not self.unified:
             self.room[GPU] = Bytes(max(0, self.accelerator.free - _GPU_KEPT_FREE))
 
@@ -270,17 +278,20 @@ def _nearest(search: _Search, least: dict[str, Bytes]) -> tuple[Goal, ...]:
     """Goals close to the refused one that do have a plan: less context, a compressed KV cache, a higher ceiling."""
 
     def fits(goal: Goal) -> bool:
-        return _Search(search.machine, search.model, goal, search.costs).best() is not None
+        return _Search(search.machine, search.model, goal, search.costs, _SPARE).best() is not None
 
     goal, found = search.goal, []
     shorter = [replace(goal, context=context) for context in range(CELLS, goal.context or 0, CELLS)]
     if count := bisect_left(shorter, True, key=lambda shorter: not fits(shorter)):
         found.append(shorter[count - 1])
+    others = []
+    if goal.kv_type not in (None, EXACT_KV, *SMALLER_KV):
+        others.append(replace(goal, kv_type=EXACT_KV))
     if not goal.approximate and goal.kv_type is None:
-        found += [compressed for compressed in [replace(goal, approximate=True)] if fits(compressed)]
+        others.append(replace(goal, approximate=True))
     if goal.memory is not None:
-        found += [higher for higher in [replace(goal, memory=least[MEMORY])] if fits(higher)]
-    return tuple(found)
+        others.append(replace(goal, memory=Bytes(least[MEMORY] + 2 * _SPARE)))
+    return (*found, *filter(fits, others))
 
 
 def _smaller(search: _Search) -> tuple[str, Bytes] | None:

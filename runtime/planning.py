@@ -7,10 +7,10 @@ from ..devices.machine import Machine
 from ..devices.measure import measured
 from ..devices.paths import cache_dir
 from ..devices.probe import probe
-from ..errors import PlanRefused
+from ..errors import PlanRefused, SettingError
 from .calibrate import known_costs
 from .model import ModelSpec
-from .plan import Goal, Plan, Refusal, make_plan
+from .plan import SMALLER_KV, Goal, Plan, Refusal, make_plan
 from .settings import Settings
 
 Say = Callable[[str], None]
@@ -21,6 +21,9 @@ def nobody(_: object) -> None:
 
 
 def goal_of(settings: Settings) -> Goal:
+    """Raises SettingError for a KV format that changes the text where that is not allowed."""
+    if settings.kv_type in SMALLER_KV and not settings.approximate:
+        raise SettingError(f"a KV cache in {settings.kv_type} changes the text", "allow it with --approximate")
     return Goal(
         context=settings.context,
         memory=settings.memory,
@@ -68,6 +71,8 @@ def _flags(wanted: Goal, nearest: Goal) -> str:
     flags = []
     if nearest.context != wanted.context:
         flags.append(f"--context {nearest.context}")
+    if nearest.kv_type != wanted.kv_type:
+        flags.append(f"--kv-type {nearest.kv_type}")
     if nearest.approximate and not wanted.approximate:
         flags.append("--approximate")
     if nearest.memory is not None and nearest.memory != wanted.memory:

@@ -71,6 +71,7 @@ def _keys(shape: ProbeShape) -> Iterator[bytes]:
         "attention.value_length": shape.head,
         "rope.dimension_count": shape.head // 2 * 2,
     }
+    yield _text("accel.probe") + struct.pack("<II", _UINT32, 1)  # `ModelSpec` wants words of all others
     if shape.experts:
         counts |= {"expert_count": shape.experts, "expert_used_count": EXPERTS_USED}
         counts["feed_forward_length"] //= EXPERTS_USED

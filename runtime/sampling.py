@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import EngineError, GrammarError, SettingError
+from ..errors import EngineError, GrammarError, SettingError, UsageError
 from .engines.base import CompiledLaw
 from .law import Law
 from .noise import gumbel_of, least_bits, noise_bits, seed_key
@@ -123,6 +123,8 @@ class Sampler:
             self._recent.penalise(row, self.law)
         if len(self._biased):
             row[self._biased] += self._bias
+            if row[row.argmax()] == -np.inf and np.isfinite(logits[logits.argmax()]):
+                raise UsageError("the logit bias leaves no token", "leave some token without it")
         if self.grammar:
             allowed = self.grammar.mask()
             if not np.isfinite(logits[logits.argmax()]):

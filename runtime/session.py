@@ -14,7 +14,7 @@ import msgspec
 from ..errors import AccelError, ContextFull, StateError, TemplateError, UsageError
 from .history import Conversation, History, Message
 from .law import Law
-from .messages import Event, Finished, Part, Text
+from .messages import Event, Finished, GrammarSource, Part, Text
 from .renderer import Renderer
 from .supervisor import Answer, Supervisor
 from .template import ChatTemplate
@@ -37,6 +37,7 @@ class Wishes:
     law: Law
     most: int | None = None  # tokens
     stops: tuple[str, ...] = ()
+    grammar: GrammarSource | None = None  # what an answer must look like
 
 
 class Session:
@@ -149,6 +150,7 @@ class Session:
             stops=self.wishes.stops,
             thoughts=thoughts,
             thinking=bool(thoughts and isinstance(tail, str) and thoughts.opened_by(tail)),
+            grammar=self.wishes.grammar,
         )
 
     def _prompt(self, conversation: Conversation) -> tuple[Part, ...]:
@@ -161,7 +163,7 @@ class Session:
         """An answer that has begun is part of the conversation, an unanswered question is not."""
         done = self.last
         more_than_text = thought or (done and done.reason == "stop")  # then the tokens are not those of the text
-        if text or done:
+        if text or thought or (done and (done.tokens or done.reason != "cancelled")):
             tokens = done.tokens if done and not more_than_text else ()
             self.conversation, self._unanswered = asked.add(Message("assistant", text, tokens)), None
         else:
@@ -245,9 +247,7 @@ class Session:
             return []
         try:
             self._worker.load(CACHED, str(self.history.state(self.name)))
-        except (StateError, ContextFull) as error:
-            if isinstance(error, StateError):  # a longer one may be of use where there is more context
-                self.history.state(self.name).unlink(missing_ok=True)
+        except (StateError, ContextFull) as error:  # it may be of use to an engine that is opened otherwise
             return [Notice(f"the saved cache of '{self.name}' is not used: {error.what}; the chat is read anew")]
         return []
 

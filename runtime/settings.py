@@ -6,6 +6,7 @@ A field of `Settings` is a row of the table. Its value comes from the first of t
 """
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,6 +19,8 @@ from .text import LONGEST_STOP, MOST_STOPS
 
 PREFIX = "ACCEL_"
 _MOST = 2**31 - 1  # that a count of tokens can be
+_LONGEST_FILE = 2**16  # bytes: far more than all settings, and what TOML of any shape is read from in seconds
+_SHOWN = 100  # characters of a value that an error quotes
 FOLDER_VARIABLE = PREFIX + "HOME"  # read by devices/paths.py before there can be a settings file
 
 
@@ -155,7 +158,15 @@ class Setting:
         try:
             return self.kind.read(value)
         except (ValueError, KeyError, OverflowError, UsageError) as error:
-            raise SettingError(f"{source} is {value!r}", f"give {self.kind.what}") from error
+            raise SettingError(f"{source} is {_quoted(value)}", f"give {self.kind.what}") from error
+
+
+def _quoted(value: object) -> str:
+    try:
+        shown = repr(value)
+    except ValueError:  # Python writes no whole number of thousands of digits
+        return "a number of too many digits"
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 TABLE: dict[str, Setting] = {
@@ -196,23 +207,34 @@ def _from_file(file: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        found = tomllib.loads(_bytes_of(file).decode())
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError: no TOML, no UTF-8, or a number of too many digits
         raise SettingError(f"{file} is no TOML: {error}", "correct the file or delete it") from error
     except OSError as error:
         raise SettingError(f"cannot read {file}: {error.strerror}", "make it readable or delete it") from error
     return {
-        name: _known(name, f"key in {file}", list(TABLE)).read(value, f"{name} in {file}")
+        name: _known(name, "key", list(TABLE), where=f" in {file}").read(value, f"{name} in {file}")
         for name, value in found.items()
     }
 
 
-def _known(name: str, what: str, names: list[str], table: Mapping[str, Setting] = TABLE) -> Setting:
+def _bytes_of(file: Path) -> bytes:
+    """Raises OSError; SettingError for what is no file of some length: a pipe or a device may never end."""
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise SettingError(f"cannot read {file}: it is no regular file", "put a text file there or delete it")
+    with file.open("rb") as source:
+        raw = source.read(_LONGEST_FILE + 1)
+    if len(raw) > _LONGEST_FILE:
+        raise SettingError(f"{file} is longer than {Bytes(_LONGEST_FILE)}", "leave only settings in it or delete it")
+    return raw
+
+
+def _known(name: str, what: str, names: list[str], table: Mapping[str, Setting] = TABLE, where: str = "") -> Setting:
     if name in table:
         return table[name]
-    raise SettingError(f"unknown {what} {name}", f"the nearest is {nearest(name, names)}")
+    raise SettingError(f"unknown {what} {name}{where}", f"the nearest is {nearest(name, names)}")
 
 
 def nearest(name: str, names: list[str]) -> str:

@@ -34,10 +34,11 @@ _KINDS = {
 def run(settings: Settings, machine: str | None, explain: bool, json: bool) -> int:
     """Prints the plan for the settings' model here, or on the machine of a card; nothing is loaded.
 
-    Raises PlanRefused (with `json` after printing the refusal), and what finding and reading the model raises.
+    Raises UsageError for a name without a card, PlanRefused (with `json` after printing the refusal), and what finding
+    and reading the model raises.
     """
     goal = goal_of(settings)
-    card = load_card(machine) if machine else None
+    card = load_card(machine) if machine is not None else None
 
     @cache
     def measured_here() -> Machine:

@@ -79,8 +79,8 @@ def load_card(name: str) -> Machine:
     names = card_names()
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"there is no machine card '{name}'", f"{hint}There are: {', '.join(names)}")
+        known = f"the nearest is {near[0]} of" if near else "there are"
+        raise UsageError(f"there is no machine card '{name}'", f"{known} {', '.join(names)}")
     return read_card((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
 
 

@@ -16,6 +16,7 @@ from ..history import History
 from ..library.find import is_demo
 from ..messages import Event, Finished, Prefilled, Started, Text
 from ..open import Opened, open_model
+from ..plan import cautions
 from ..renderer import Renderer
 from ..session import Notice, Session
 from ..settings import Settings
@@ -43,10 +44,13 @@ def run(settings: Settings, prompt: str | None = None, resume: str | None = None
         chat = Chat(session, opened, screen, quiet=not typed)
         if typed:
             screen.say(facts.greeting(opened))
-        if label := facts.approximation(opened.plan):
-            screen.say(label)
+        for caution in cautions(opened.plan):
+            screen.say(caution)
         if resume is not None:
             chat.tell(session.open(resume))
+            if settings.system not in ("", session.conversation.system):
+                session.set_system(settings.system)
+                screen.say("the system prompt is another one now, as asked for")
             screen.say(facts.recap(session))
         try:
             if prompt is not None:

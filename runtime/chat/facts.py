@@ -5,10 +5,8 @@ import time
 from ...units import Bytes
 from ..messages import Finished, Statistics
 from ..open import Opened
-from ..plan import Plan
 from ..session import Session
 
-APPROXIMATE_KV = ("q8_0", "q4_0")  # formats of the KV cache that change the text
 DEMONSTRATION = (
     "This is a demonstration: a model of a few million parameters that makes small talk and mistakes. "
     "For a real one: accel chat hf:owner/repo (takes what fits this machine) or accel chat FILE.gguf"
@@ -22,12 +20,6 @@ def greeting(opened: Opened) -> str:
         f"{plan.model.name}: {plan.choices['context'].value} tokens of context, {opened.planned} planned; "
         "/help lists the commands"
     )
-
-
-def approximation(plan: Plan) -> str:
-    """What makes the text another than the exact one, or nothing."""
-    kind = plan.choices["kv_type"].value
-    return f"approximate: the KV cache is {kind}, which changes the text" if kind in APPROXIMATE_KV else ""
 
 
 class Speed:

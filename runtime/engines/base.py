@@ -120,7 +120,7 @@ class Chosen:
 
     def tokens(self) -> list[int]:
         tokens = self.room.tolist()
-        return tokens[: tokens.index(-1)] if tokens[-1] < 0 else tokens
+        return tokens[: tokens.index(-1)] if -1 in tokens else tokens  # others may write while we copy
 
 
 class Stopped(Exception):
@@ -194,7 +194,7 @@ class Engine(Protocol):
         The tokens chosen, which are in `chosen` as soon as they are: of those it forwards every one is committed, the
         last is not forwarded. It ends after `most` tokens or `Chosen.MOST`, a token that ends a turn, or, with one
         token at least, a stop. Empty where the engine or the law cannot, or something is wrong: `forward` then says
-        what."""
+        what. Raises EngineError where the sequence is lost."""
         ...
 
     def commit(self, seq: int, nodes: Sequence[int]) -> None:

@@ -116,7 +116,7 @@ class LlamaCpp:
         self._model, self._context, self._taps = model, context, taps
         self.can = Capabilities(
             sequences=options.sequences,
-            context=api.n_ctx(self._context),
+            context=min(options.context, api.n_ctx(self._context)),  # which is rounded up to whole cells
             rows=api.n_batch(self._context),
             outputs=options.outputs,
             branches=options.branches if rollback else 0,
@@ -192,6 +192,8 @@ class LlamaCpp:
         line.length += len(tokens)
         if not whole:
             self._take_back({seq: [(0, 0)]})
+            if not self.can.rollback:  # nothing of the sequence is left that `forward` could go on from
+                raise EngineError("llama.cpp failed in a forward", api.LOG.reason("it does not say why"))
         return tokens
 
     def logits(self, i: int) -> np.ndarray:

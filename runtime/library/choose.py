@@ -7,7 +7,7 @@ from pathlib import Path
 from ...errors import ModelError, ModelMissing, NetworkError, PlanRefused
 from ..settings import nearest
 from .header import headers_of
-from .hub import models_of
+from .hub import SizesDisagree, models_of
 from .reference import HubModel, Reference
 
 Check = Callable[[Path], object]  # plans for a model's header; raises PlanRefused or ModelError
@@ -59,7 +59,7 @@ def choose(wanted: Reference, check: Check, say: Say, offline: bool = False) -> 
 def first_that_fits(models: list[HubModel], check: Check, say: Say) -> HubModel:
     """The first in order of preference whose header passes `check`. What is as large as one that was refused is not
     asked. Raises the first refusal where none passes, ModelMissing where there are no models."""
-    refusals: list[PlanRefused | ModelError] = []
+    refusals: list[PlanRefused | ModelError | SizesDisagree] = []
     limit = None
     for model in sorted(models, key=preference):
         if limit is not None and model.size >= limit:
@@ -70,7 +70,7 @@ def first_that_fits(models: list[HubModel], check: Check, say: Say) -> HubModel:
         except PlanRefused as error:
             refusals.append(error)
             limit = model.size
-        except ModelError as error:
+        except (ModelError, SizesDisagree) as error:
             refusals.append(error)
         else:
             say(f"chose {model.name}, {model.size}: {_why(model, len(models), limit is not None)}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...errors import NetworkError
-from .hub import Broken, stream
+from .hub import Broken, SizesDisagree, stream
 from .reference import HubFile, HubModel
 
 CHUNK = 2**20
@@ -18,23 +18,33 @@ TRIES = 5  # in a row that bring nothing
 def download(model: HubModel, part: HubFile, target: Path, progress: Callable[[int], object]) -> None:
     """Fetches one file to `target`, which then is whole and checked; `progress` is told how many bytes are there.
 
-    What an interrupted download left beside it is continued. Raises NetworkError (what came stays, to be continued)
-    and OSError (a full disk; nothing stays).
+    What an interrupted download left beside it is continued. Raises ModelMissing and NetworkError (what came stays, to
+    be continued, unless its size or checksum is wrong) and OSError (a full disk; nothing stays).
     """
-    unfinished = target.with_name(f"{target.name}.{(part.sha256 or model.commit)[:16]}.part")
-    for old in target.parent.glob(f"{glob.escape(target.name)}.*.part"):
+    unfinished = unfinished_file(model, part, target)
+    for old in all_unfinished(target):
         if old != unfinished:
             old.unlink()
     try:
         with unfinished.open("a+b") as file:
             digest = _fetch(model, part, file, progress)
-    except OSError:
+    except (OSError, SizesDisagree):
         unfinished.unlink(missing_ok=True)
         raise
     if part.sha256 and digest != part.sha256:
         unfinished.unlink()
         raise NetworkError(f"{part.name} came damaged: its checksum is wrong", "try again")
     unfinished.replace(target)
+
+
+def unfinished_file(model: HubModel, part: HubFile, target: Path) -> Path:
+    """Where a download of this version grows, beside the file that it is to become."""
+    return target.with_name(f"{target.name}.{(part.sha256 or model.commit)[:16]}.part")
+
+
+def all_unfinished(target: Path) -> list[Path]:
+    """What interrupted downloads left of a file, of any version."""
+    return list(target.parent.glob(glob.escape(target.name) + ".*.part"))
 
 
 def _fetch(model: HubModel, part: HubFile, file: BinaryIO, progress: Callable[[int], object]) -> str:

@@ -1,10 +1,10 @@
 """The models that were downloaded: where they lie, fetching one that fits, verifying and removing them.
 
 `cache_dir()/models/owner/repo/` holds the files under their own names; beside the first file of each model,
-`<name>.json` says what the hub promised of it. A model counts as there when all its files have their sizes.
+`<name>.json` says what the hub promised of it. A model counts as there when all its files have their sizes. A
+download that fails and leaves no byte to be continued takes its record along.
 """
 
-import glob
 import hashlib
 import re
 import shutil
@@ -20,7 +20,7 @@ from ...devices.paths import cache_dir
 from ...errors import DiskFull, ModelMissing, UsageError
 from ...units import Bytes, from_json, to_json
 from .choose import Check, Say, choose, preference
-from .download import download
+from .download import all_unfinished, download, unfinished_file
 from .header import headers_of
 from .reference import HubFile, HubModel, Reference, is_model_name
 
@@ -50,17 +50,25 @@ class Entry:
         return self.folder / part.name
 
     def lacking(self) -> Bytes:
-        """Bytes still to be fetched."""
-        return Bytes(sum(part.size for part in self.model.parts if not _has(self.file(part), part.size)))
+        """Bytes still to be fetched: a download that was interrupted is continued."""
+        return Bytes(sum(max(part.size - self._fetched(part), 0) for part in self.model.parts))
+
+    def _fetched(self, part: HubFile) -> int:
+        file = self.file(part)
+        return part.size if _has(file, part.size) else _size(unfinished_file(self.model, part, file))
 
     @property
     def whole(self) -> bool:
-        return self.lacking() == 0
+        return all(_has(self.file(part), part.size) for part in self.model.parts)
+
+    def files(self) -> list[Path]:
+        """All that is there of it, finished or not, of any version."""
+        named = [self.file(part) for part in self.model.parts]
+        return [path for file in named for path in (file, *all_unfinished(file)) if path.is_file()]
 
 
-def _unfinished(file: Path) -> list[Path]:
-    """What interrupted downloads left of it."""
-    return list(file.parent.glob(glob.escape(file.name) + ".*.part"))
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _has(path: Path, size: int) -> bool:
@@ -117,32 +125,38 @@ class Library:
         return entry.path
 
     def _download(self, entry: Entry, say: Say) -> None:
-        model = entry.model
         fresh = not entry.record.exists()
         try:
             entry.path.parent.mkdir(parents=True, exist_ok=True)
             self._check_room(entry)
-            write_atomic(entry.record, to_json(model))
-            say(f"downloading {entry.name}, {model.size}")
-            with _progress(model) as show:
-                done = 0
-                for part in model.parts:
-                    target = entry.file(part)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    if not _has(target, part.size):
-                        download(model, part, target, lambda have, done=done: show(done + have))
-                    done += part.size
-        except (OSError, DiskFull) as error:
-            if fresh:
-                with suppress(OSError):  # the folder cannot even be looked at
+            write_atomic(entry.record, to_json(entry.model))
+            say(f"downloading {entry.name}, {entry.model.size}")
+            self._fetch(entry)
+        except BaseException as error:  # of a Ctrl-C, too: it leaves no record of what is not there
+            full = isinstance(error, OSError | DiskFull)
+            with suppress(OSError):  # the folder cannot even be looked at
+                if (fresh and full) or not any(map(_size, entry.files())):
                     self.remove(entry)
-            if isinstance(error, DiskFull):
-                raise
-            raise write_error(entry.path, error) from error
+            if isinstance(error, OSError):
+                raise write_error(entry.path, error) from error
+            raise
+
+    def _fetch(self, entry: Entry) -> None:
+        """Whatever of its files is not there."""
+        with _progress(entry.model) as show:
+            done = 0
+            for part in entry.model.parts:
+                target = entry.file(part)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if not _has(target, part.size):
+                    download(entry.model, part, target, lambda have, done=done: show(done + have))
+                done += part.size
 
     def _check_room(self, entry: Entry) -> None:
-        begun = sum(path.stat().st_size for part in entry.model.parts for path in _unfinished(entry.file(part)))
-        needed = max(entry.lacking() - begun, Bytes(0)) + SPARE
+        continued = {unfinished_file(entry.model, part, entry.file(part)) for part in entry.model.parts}
+        begun = {path for part in entry.model.parts for path in all_unfinished(entry.file(part))}
+        goes = sum(map(_size, begun - continued))  # of other versions
+        needed = Bytes(max(entry.lacking() - goes, 0)) + SPARE
         free = Bytes(shutil.disk_usage(entry.path.parent).free)
         if needed > free:
             raise DiskFull(
@@ -165,12 +179,9 @@ class Library:
     def remove(self, entry: Entry) -> Bytes:
         """Deletes a model's files, finished or not; how much that freed. Folders that are then empty go too."""
         freed = 0
-        for part in entry.model.parts:
-            file = entry.file(part)
-            for path in (file, *_unfinished(file)):
-                if path.is_file():
-                    freed += path.stat().st_size
-                    path.unlink()
+        for path in entry.files():
+            freed += path.stat().st_size
+            path.unlink()
         entry.record.unlink(missing_ok=True)
         self._remove_empty(entry.path.parent)
         return Bytes(freed)

@@ -1,6 +1,5 @@
 """A model as the user names it -> a path: a file, a model of the hub, or nothing for the demo model."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,9 +49,20 @@ def _local(model: str) -> Path:
         path = Path(model).expanduser()
     except RuntimeError as error:
         raise ModelMissing(f"there is no file {model}: nobody has that name here", "check the path") from error
-    if _names_repository(model) and not os.path.exists(path):  # noqa: PTH110 - Path's own raises where one may not look
+    if _names_repository(model) and _is_missing(path):
         raise ModelMissing(f"there is no file {model}", f"for a model of the hub write hf:{model}")
     return path
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether surely nothing is there. Where one may not look, or links lead in a circle, who opens it says so."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _names_repository(model: str) -> bool:

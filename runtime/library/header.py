@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ...errors import DiskFull, ModelError
+from ...errors import AccelError, DiskFull, ModelDamaged, ModelError, ModelTruncated
 from ...offload.gguf_header import MOST_HEADER, read_header
 from .hub import stream
 from .reference import HubModel
@@ -17,7 +17,8 @@ FIRST_HEADER = 2 * 2**20  # asked for at first; doubled until the header is whol
 def headers_of(model: HubModel) -> Iterator[Path]:
     """The model's files for a while, with their headers and true sizes but nothing else in them: enough for a plan.
 
-    Raises NetworkError and DiskFull. What is no header is left to whoever reads it.
+    Raises ModelMissing, NetworkError and DiskFull. What is no header is left to whoever reads it; errors about these
+    files, which are raised while the block runs, come out as errors about the hub's.
     """
     with TemporaryDirectory(prefix="accel-") as folder:
         paths = [Path(folder, Path(part.name).name) for part in model.parts]
@@ -32,7 +33,25 @@ def headers_of(model: HubModel) -> Iterator[Path]:
                         file.seek(at)
                         file.write(chunk)
             have, want = want, 2 * want
-        yield paths[0]
+        try:
+            yield paths[0]
+        except AccelError as error:
+            _blame(
+                error, {str(path): f"{model.repo}:{part.name}" for part, path in zip(model.parts, paths, strict=True)}
+            )
+            raise
+
+
+def _blame(error: AccelError, names: dict[str, str]) -> None:
+    """Makes an error name files by what the user knows them by."""
+    what = error.what
+    for path, name in names.items():
+        what = what.replace(path, name)
+    if what == error.what:
+        return
+    # Fetching it again brings the same, since it was not cut short on its way here.
+    do = "name another file, or another repository" if isinstance(error, ModelTruncated | ModelDamaged) else error.do
+    error.what, error.do, error.args = what, do, (what, do)
 
 
 @contextmanager

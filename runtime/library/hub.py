@@ -28,6 +28,16 @@ class Broken(NetworkError):
     """A connection that failed and may hold the next time."""
 
 
+class SizesDisagree(NetworkError):
+    """A file that is not as long as the hub's list says: it cannot be fetched as long as that list stands."""
+
+    def __init__(self, what: str, listed: int, has: str) -> None:
+        do = "name another file, or another repository"
+        super().__init__(
+            f"the hub's sizes of {what} disagree: its list says {int(listed)} bytes, the file has {has}", do
+        )
+
+
 class _Lfs(msgspec.Struct):
     sha256: str = ""
 
@@ -68,17 +78,23 @@ def models_of(repo: str) -> list[HubModel]:
 
 
 def stream(model: HubModel, part: HubFile, start: int, end: int) -> Iterator[tuple[bytes, int]]:
-    """Bytes start to end of a remote file as (chunk, where it begins); never more than that. Raises NetworkError.
+    """Bytes start to end of a remote file as (chunk, where it begins); never more than that.
 
-    A server that ignores the range begins at 0: then the first chunk says so.
+    Raises ModelMissing; Broken where another try may help, SizesDisagree, any other NetworkError. A server that ignores
+    the range begins at 0: then the first chunk says so.
     """
     from huggingface_hub import constants
 
     if start >= end:
         return
     url = f"{constants.ENDPOINT}/{model.repo}/resolve/{model.commit}/{quote(part.name)}"
-    with _get(url, f"{model.repo}:{part.name}", {"Range": f"bytes={int(start)}-{int(end) - 1}"}) as response:
-        at = _begins(response, start)
+    what = f"{model.repo}:{part.name}"
+    with _get(url, what, {"Range": f"bytes={int(start)}-{int(end) - 1}"}) as response:
+        if response.status_code == 416:  # though it begins inside of the size that was listed
+            raise SizesDisagree(what, part.size, "fewer")
+        at, size = _begins(response, start)
+        if size is not None and size != part.size:
+            raise SizesDisagree(what, part.size, str(size))
         for chunk in response.iter_bytes():  # of any size: a fixed one would lose its rest when the connection breaks
             chunk = chunk[: end - at]
             if not chunk:
@@ -89,22 +105,28 @@ def stream(model: HubModel, part: HubFile, start: int, end: int) -> Iterator[tup
 
 @contextmanager
 def _get(url: str, what: str, headers: dict[str, str] | None = None) -> Iterator[Any]:
-    """A response whose body is still to be read; what fails while it is read is said as well."""
+    """A response whose body is still to be read; what fails while it is read is said as well. Only a 416 is left to the
+    caller."""
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
     headers = {**build_hf_headers(library_name="accel"), "Accept-Encoding": "identity", **(headers or {})}
     with _said(what), get_session().stream("GET", url, headers=headers, timeout=PATIENCE) as response:
-        hf_raise_for_status(response)
+        if response.status_code != 416:
+            hf_raise_for_status(response)
         yield response
 
 
-def _begins(response: Any, asked: int) -> int:
+def _begins(response: Any, asked: int) -> tuple[int, int | None]:
+    """Where in the file the body begins, and how long the whole file is, if that is told."""
     if response.status_code != 206:
-        return 0
-    told = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)", response.headers.get("Content-Range", ""))
+        length = response.headers.get("Content-Length", "")
+        if "Content-Encoding" in response.headers or not re.fullmatch(r"\d{1,18}", length, re.ASCII):
+            return 0, None
+        return 0, int(length)
+    told = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", ""), re.ASCII)
     if not told or int(told[1]) != asked:
         raise NetworkError("the server sent another part of the file than was asked for", "check HF_ENDPOINT")
-    return asked
+    return asked, None if told[2] == "*" else int(told[2])
 
 
 @contextmanager

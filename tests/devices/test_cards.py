@@ -66,8 +66,14 @@ def test_a_card_goes_through_json_unchanged(name: str) -> None:
 def test_an_unknown_card_names_the_nearest_and_all() -> None:
     with pytest.raises(UsageError) as caught:
         load_card("desktop-4090")
-    assert "did you mean desktop-rtx4090" in caught.value.do
+    assert caught.value.do.startswith("the nearest is desktop-rtx4090 of ")
     assert all(name in caught.value.do for name in card_names())
+
+
+def test_a_name_like_none_names_all_cards() -> None:
+    with pytest.raises(UsageError) as caught:
+        load_card("?")
+    assert str(caught.value) == f"there is no machine card '?'; there are {', '.join(card_names())}"
 
 
 @given(st.text(max_size=40))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import accel.devices.bandwidth as bandwidth
 import accel.devices.disk_speed as disk_speed
+import accel.devices.measure as measure
 from accel.devices.bandwidth import read_rates
 from accel.devices.machine import Memory
 from accel.devices.measure import measured
@@ -28,6 +30,7 @@ def brief(monkeypatch) -> None:
     monkeypatch.setattr(bandwidth, "_BUFFER", Bytes.from_mib(16))
     monkeypatch.setattr(bandwidth, "_LEAST", Bytes.from_mib(16))
     monkeypatch.setattr(disk_speed, "_FILE", Bytes.from_mib(4))
+    monkeypatch.setattr(measure, "is_busy", lambda: False)  # whatever else this machine does
 
 
 def test_this_machines_memory_and_disk_are_measured(tmp_path: Path) -> None:
@@ -53,6 +56,48 @@ def test_what_is_kept_is_not_measured_again_unless_asked(tmp_path: Path) -> None
     renewed = measured(probe(), tmp_path, again=True, say=said.append)
     assert 12345.0 not in [disk.read for disk in renewed.disks] and len(said) == 2
     assert renewed.fingerprint == first.fingerprint
+
+
+@pytest.mark.parametrize("busy", [(True,), (False, True)], ids=["before", "after"])
+def test_what_was_measured_on_a_busy_machine_serves_and_is_not_kept(tmp_path: Path, monkeypatch, busy) -> None:
+    seen = iter(busy)
+    monkeypatch.setattr(measure, "is_busy", lambda: next(seen))
+    said: list[str] = []
+    warned: list[str] = []
+    machine = measured(probe(), tmp_path, say=said.append, warn=warned.append)
+    assert machine.processor.bandwidth and any(disk.read for disk in machine.disks)
+    assert len(warned) == 1 and "busy" in warned[0] and not any("busy" in line for line in said)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(measure, "is_busy", lambda: False)
+    measured(probe(), tmp_path, say=said.append)
+    assert len(said) == 4 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_who_asks_for_a_measurement_gets_it_kept_on_a_busy_machine_too(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(measure, "is_busy", lambda: True)
+    said: list[str] = []
+    measured(probe(), tmp_path, again=True, say=said.append)
+    assert len(list(tmp_path.iterdir())) == 1 and not any("busy" in line for line in said)
+
+
+def test_only_what_others_compute_makes_a_machine_busy(monkeypatch) -> None:
+    monkeypatch.undo()  # the real one is tested
+    spin = "print(1, flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE) as child:
+        assert child.stdout and child.stdout.readline()
+        before = measure._own_seconds()
+        time.sleep(0.2)
+        own = measure._own_seconds()
+        child.kill()
+    assert own > before
+    assert measure._own_seconds() >= own  # of a child that has ended too
+    for used, busy in ((0.0, False), (100.0, True)):
+        monkeypatch.setattr("psutil.cpu_percent", lambda interval, used=used: used)
+        assert measure.is_busy() is busy
+    monkeypatch.setattr("psutil.cpu_percent", lambda interval: time.sleep(0.01) or 100.0)
+    seconds = iter([0.0, 1000.0])
+    monkeypatch.setattr(measure, "_own_seconds", lambda: next(seconds))
+    assert not measure.is_busy()
 
 
 def test_a_cache_on_a_disk_that_probe_does_not_know_is_a_disk_too(tmp_path: Path) -> None:

@@ -106,6 +106,12 @@ HOSTILE = {
     "2^63 keys": gguf(counts=(0, 2**63)),
     "a key of 2^63 bytes": gguf(counts=(0, 1))[:24] + struct.pack("<Q", 2**63) + b"k",
     "a value of 2^63 bytes": gguf({"k": struct.pack("<IQ", 8, 2**63)}),
+    "a text of more than 1 MiB": gguf({"k": "x" * (2**20 + 1)}),
+    "texts of 5 MB together": gguf({f"k{number}": "x" * 10**6 for number in range(5)}),
+    "a key of more than 1 KiB": gguf({"k" * 1025: 1}),
+    "a text that is not UTF-8": gguf({"k": struct.pack("<I", 8) + text(b"a\xff")}),
+    "a tensor whose name is not UTF-8": gguf({}, [tensor(b"\xff", (4,))], bytes(64)),
+    "a tensor with a name of 128 bytes": gguf({}, [tensor("a" * 128, (4,))], bytes(64)),
     "a value of 2^64-1 bytes": gguf({"k": struct.pack("<IQ", 8, 2**64 - 1)}),
     "an array of 2^61 numbers": gguf({"k": struct.pack("<IIQ", 9, 5, 2**61)}),
     "an array of 2^63 strings": gguf({"k": struct.pack("<IIQ", 9, 8, 2**63)}),
@@ -218,6 +224,19 @@ def test_a_split_model_whose_files_do_not_belong_together_is_refused(tmp_path):
         read_header(first)
 
 
+def test_each_file_of_a_split_model_is_checked_before_the_next_is_opened(tmp_path):
+    first = split(tmp_path, 0, count=999)
+    (tmp_path / "m-00002-of-00999.gguf").symlink_to(first)  # and the third is missing
+    with pytest.raises(ModelDamaged, match=r"00002-of-00999\.gguf is not file 2 of 999"):
+        read_header(first)
+
+
+def test_a_tokenizer_in_another_format_is_passed_over_however_long_it_is(tmp_path):
+    metadata = {"tokenizer.huggingface.json": "x" * 2**23, "n": 7}
+    header = read_header(write(tmp_path, gguf(metadata, ONE, bytes(32))))
+    assert header.metadata == {"n": 7} and list(header.tensors) == ["a"]
+
+
 def test_a_file_that_changes_has_another_fingerprint(tmp_path):
     prints = {
         read_header(write(tmp_path, raw)).fingerprint
@@ -240,28 +259,59 @@ def test_no_bytes_at_all_make_it_fail_otherwise_than_as_a_model_error(tmp_path_f
 
 def test_a_hostile_header_in_a_huge_file_takes_neither_time_nor_memory(tmp_path):
     """In a sparse file of 1 TiB every claim can be true: what holds are the reader's own limits."""
-    if not Path("/proc/self/status").exists():
-        pytest.skip("the peak of a process is read from /proc")  # getrusage would count what the parent had
     claims = {
-        "as many strings as may be": gguf({"k": struct.pack("<IIQ", 9, 8, 2**22)}),
-        "more strings": gguf({"k": struct.pack("<IIQ", 9, 8, 2**22 + 1)}),
+        "as many strings as may be": gguf({"k": struct.pack("<IIQ", 9, 8, 3 * 2**19)}),
+        "more strings": gguf({"k": struct.pack("<IIQ", 9, 8, 3 * 2**19 + 1)}),
         "a string": gguf({"k": struct.pack("<IQ", 8, 2**38)}),
         "numbers": gguf({"k": struct.pack("<IIQ", 9, 5, 2**36)}),
-        "tensors": gguf(counts=(2**16, 0)),
+        "tensors": gguf(counts=(2**15, 0)),
+        "more tensors": gguf(counts=(2**15 + 1, 0)),
         "keys": gguf(counts=(0, 2**14)),
+        "more keys": gguf(counts=(0, 2**14 + 1)),
     }
     for name, raw in claims.items():
         os.truncate(write(tmp_path, raw, name), 2**40)
+    outcomes, peak = read_apart(tmp_path / name for name in claims)
+    assert outcomes == ["read", *["ModelDamaged"] * (len(claims) - 1)]
+    assert peak < 200
+
+
+def test_what_is_just_below_every_limit_costs_no_more_than_it_may(tmp_path):
+    wide = [text(f"{number:04d}" + "\U0001f600" * 225_000) for number in range(4)]  # 4 bytes in memory for each of 4
+    metadata = {"t": struct.pack("<IIQ", 9, 8, 10**6) + (struct.pack("<Q", 1) + b"<") * 10**6}
+    metadata |= {"n": struct.pack("<IIQ", 9, 0, 2**24) + bytes(2**24)}
+    metadata |= {f"w{number}": struct.pack("<I", 8) + raw for number, raw in enumerate(wide)}
+    metadata |= {f"k{number}": number + 10**6 for number in range(16_000)}
+    tensors = [tensor(f"blk.{number}.x", (1001 + number, 1, 1, 1), 0, 2**18 * number) for number in range(2**15)]
+    path = write(tmp_path, gguf(metadata, tensors))
+    os.truncate(path, 2**40)
+    assert path.stat().st_blocks * 512 > 24 * 2**20  # of header
+    outcomes, peak = read_apart([path])
+    assert outcomes == ["read"] and peak < 200
+
+
+def test_the_files_of_a_model_share_one_allowance(tmp_path):
+    filling = {"x": struct.pack("<IIQ", 9, 0, 12 * 2**20) + bytes(12 * 2**20)}
+    parts = [split(tmp_path, n, tensors=[tensor(f"t{n}", (4, 2))], extra=filling) for n in range(3)]
+    with pytest.raises(ModelDamaged, match=r"00003-of-00003.*more than the 33554432 bytes of header"):
+        read_header(parts[0])
+    outcomes, peak = read_apart(parts)
+    assert outcomes == ["ModelDamaged"] * 3 and peak < 100
+
+
+def read_apart(paths):
+    """What comes of reading each, and the MiB that a process took at most for all of them."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of a process is read from /proc")  # getrusage would count what the parent had
     code = (
         "import re, sys; from pathlib import Path; from accel.errors import ModelError\n"
         "from accel.offload.gguf_header import read_header\n"
         "for name in sys.argv[1:]:\n"
         "    try: read_header(Path(name)); print('read')\n"
-        "    except ModelError: print('refused')\n"
+        "    except ModelError as error: print(type(error).__name__)\n"
         "print(int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) // 1024)"
     )
-    command = [sys.executable, "-c", code, *(str(tmp_path / name) for name in claims)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, *map(str, paths)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
     *outcomes, peak = done.stdout.split()
-    assert outcomes == ["read", *["refused"] * (len(claims) - 1)], done.stderr
-    assert int(peak) < 200
+    return outcomes, int(peak)

@@ -1,13 +1,16 @@
 """Costs are measured once, in a process of their own, and kept; what is damaged is measured again."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from accel.devices.probe import probe
-from accel.errors import EngineError, ModelUnsupported
-from accel.runtime import calibrate
+from accel.errors import DiskFull, EngineError, ModelUnsupported
+from accel.runtime import calibrate, measure_costs
 from accel.runtime.calibrate import keep_rows, known_costs, time_kernels
 from accel.runtime.costs import Kernel, Look, Overhead, RowTimes
 from accel.runtime.measure_costs import KernelResult
@@ -134,6 +137,89 @@ def test_kernels_are_timed_only_when_the_machine_is_calm_and_only_once(model, fi
     assert (again.kernels, again.overhead, again.looks) == (timed.kernels, timed.overhead, timed.looks)
     assert [look.head for look in again.looks] == [model.key_size]
     assert time_kernels(MACHINE, model, again, cache) is again and len(asked) == 1
+
+
+@pytest.fixture
+def calm(monkeypatch):
+    monkeypatch.setattr(calibrate, "is_busy", lambda: False)
+
+
+def test_a_child_that_dies_is_told_by_what_it_did(model, first, monkeypatch, calm):
+    cache, costs = first
+    monkeypatch.setattr(calibrate.sys, "executable", "/bin/false")
+    with pytest.raises(EngineError, match="while its kernels were timed"):
+        time_kernels(MACHINE, model, replace(costs, kernels=(), looks=()), cache)
+    with pytest.raises(EngineError, match="while its buffers were measured"):
+        known_costs(MACHINE, model, replace(GOAL, context=4096), cache)
+
+
+def test_without_room_for_what_is_timed_a_plan_goes_on_untimed(model, first, monkeypatch, calm, tmp_path):
+    cache, costs = first[0], replace(first[1], kernels=(), looks=())
+
+    def full(*_):
+        raise DiskFull("no room for /x", "free some space")
+
+    said = []
+    monkeypatch.setattr(calibrate, "_child", full)
+    assert time_kernels(MACHINE, model, costs, cache, say=said.append) is costs
+    assert "not timed: no room for /x; free some space" in said[-1]
+    assert time_kernels(MACHINE, model, costs, tmp_path / "absent", say=said.append) is costs
+    assert "not timed: cannot write" in said[-1]
+
+
+def test_what_was_timed_holds_where_it_cannot_be_kept(model, first, monkeypatch, calm):
+    cache, costs = first[0], replace(first[1], kernels=(), looks=())
+    found = KernelResult((Kernel("Q4_0", False, 1, Rate(2e9), Rate(1e9), Rate(3e9)),), (), {}, ())
+    monkeypatch.setattr(calibrate, "_child", lambda *_: found)
+
+    def full(*_):
+        raise DiskFull("no room for /x", "free some space")
+
+    said = []
+    monkeypatch.setattr(calibrate, "write_atomic", full)
+    assert time_kernels(MACHINE, model, costs, cache, say=said.append).kernels == found.kernels
+    assert "not kept: no room" in said[-1]
+
+
+SMALL_DISK = """
+import sys
+from pathlib import Path
+from accel.devices.probe import probe
+from accel.runtime import calibrate
+from accel.runtime.costs import usual_costs
+from accel.runtime.model import ModelSpec
+calibrate.is_busy = lambda: False
+machine, cache = probe(), Path(sys.argv[2])
+costs = calibrate.time_kernels(machine, ModelSpec.read(Path(sys.argv[1])), usual_costs(machine), cache, say=print)
+print(len(costs.kernels), list(cache.iterdir()))
+"""
+
+
+@pytest.mark.parametrize("taken", [0, 2**20], ids=["small", "full"])
+def test_a_small_disk_in_memory_ends_no_child_by_a_signal(model, tmp_path, taken):
+    (tmp_path / "cache").mkdir()
+    mount = 'mount -t tmpfs -o size=1m none "$0" && { head -c $1 /dev/zero >"$0/x" || :; } && shift && exec "$@"'
+    small = ["unshare", "--mount", "sh", "-c", mount, str(tmp_path / "cache"), str(taken)]
+    if subprocess.run([*small, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a disk of 1 MiB cannot be mounted here")
+    words = [*small, sys.executable, "-c", SMALL_DISK, str(model.path), str(tmp_path / "cache")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "not timed: no room for" in done.stdout and "free some space on the disk that holds" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("0 [") and "probe-" not in done.stdout.splitlines()[-1]
+
+
+def test_a_sparse_file_has_its_room_taken_or_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "sparse"
+    path.touch()
+    os.truncate(path, 2**20)
+    measure_costs._take_room(path)
+    assert path.stat().st_blocks * 512 >= 2**20 and not any(path.read_bytes())
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)  # as where there is no such call
+    measure_costs._take_room(path)
+    os.truncate(path, 2**43)
+    with pytest.raises(OSError, match="No space left"):
+        measure_costs._take_room(path)
 
 
 @pytest.mark.heavy

@@ -15,6 +15,7 @@ from accel.devices.probe import probe
 from accel.errors import (
     STATUS,
     DiskFull,
+    MemoryFull,
     ModelDamaged,
     ModelEmpty,
     ModelIsDirectory,
@@ -37,7 +38,7 @@ ASSETS = Path(__file__).resolve().parents[2].parent / "shared" / "assets"
 def measurements(tmp_path_factory) -> Path:
     """A cache in which this machine has been measured, which takes seconds."""
     folder = tmp_path_factory.mktemp("measured")
-    measured(probe(), folder)
+    measured(probe(), folder, again=True)  # which keeps it on a busy machine too
     return folder
 
 
@@ -118,14 +119,41 @@ def test_what_cannot_be_meant_is_one_line_with_its_own_code(accel, words, kind, 
     refused(accel(*words), kind, says)
 
 
-def test_an_unknown_key_in_the_file_names_the_nearest(accel, home):
+@pytest.mark.parametrize("command", ["chat", "plan", "bench", "doctor", "models"])
+def test_an_unknown_key_in_the_file_names_the_nearest_whatever_the_command(accel, home, command):
     (home / "config").mkdir(parents=True)
     (home / "config" / "accel.toml").write_text("thread = 2\n")
-    refused(accel("chat"), SettingError, "thread", "accel.toml", "nearest is threads")
+    refused(accel(command), SettingError, "unknown key thread in ", "accel.toml", "nearest is threads")
 
 
-def test_an_unknown_variable_names_the_nearest(accel):
-    refused(accel("chat", ACCEL_TEMPRATURE="1"), SettingError, "ACCEL_TEMPERATURE")
+@pytest.mark.parametrize("command", ["chat", "plan", "bench", "doctor", "models"])
+def test_an_unknown_variable_names_the_nearest_whatever_the_command(accel, command):
+    refused(accel(command, ACCEL_TEMPRATURE="1"), SettingError, "ACCEL_TEMPERATURE")
+
+
+@pytest.mark.parametrize("name", ["", "nope"])
+def test_a_machine_without_a_card_is_said(accel, name):
+    refused(accel("plan", "--machine", name), UsageError, f"no machine card '{name}'; ", "laptop-16gb")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_error(accel, closed):
+    before = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    done = accel("models", "--json", before=before)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("" if ">&-" in closed.split() else "[]\n")
+    wrong = accel("plan", "nothing.gguf", before=before)
+    assert wrong.returncode == STATUS[ModelMissing].exit and "Traceback" not in wrong.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+def test_a_closed_stream_leaves_its_number_to_no_file(accel, tmp_path):
+    code = "from accel.runtime import cli; import os; cli._open_closed_streams(); "
+    code += "print(open('/dev/null').fileno() > 2, os.get_inheritable(1), file=open('told', 'w'))"
+    words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", code]
+    assert subprocess.run(words, cwd=tmp_path, check=False).returncode == 0
+    assert (tmp_path / "told").read_text() == "True True\n"
 
 
 def test_no_models_yet_is_no_error(accel):
@@ -157,6 +185,7 @@ def test_a_reader_that_leaves_is_no_error(home):
         (BrokenPipeError(), 141, ""),
         (OSError(28, "No space left on device", "/x"), STATUS[DiskFull].exit, "/x"),
         (PermissionError(13, "Permission denied", "/x"), 1, "Permission denied (/x)"),
+        (MemoryError(), STATUS[MemoryFull].exit, "accel: memory ran out; "),
         (NetworkError("no\nnet\x1b[31m", "plug\tit in"), STATUS[NetworkError].exit, "accel: no net[31m; plug it in\n"),
     ],
 )
@@ -257,12 +286,30 @@ def test_an_architecture_that_the_engine_lacks_is_said(accel, model, home):
     assert not left_behind(home)
 
 
-def test_a_file_without_read_permission_is_said(accel, model):
-    model.chmod(0)
-    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-    if drop and not shutil.which("setpriv"):
+@pytest.fixture
+def obeying() -> list[str]:
+    """Runs a command as somebody for whom permissions count, as they do not for root."""
+    if os.geteuid() == 0 and not shutil.which("setpriv"):
         pytest.skip("root reads everything, and there is no setpriv to give that up")
-    refused(accel("chat", str(model), before=drop), ModelUnreadable, "Permission denied", "permission")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+
+def test_a_file_without_read_permission_is_said(accel, model, obeying):
+    model.chmod(0)
+    refused(accel("chat", str(model), before=obeying), ModelUnreadable, "Permission denied", "permission")
+
+
+def test_a_model_in_a_folder_that_may_not_be_entered_is_not_called_missing(accel, tmp_path, obeying):
+    (tmp_path / "closed").mkdir(mode=0)
+    done = accel("chat", "closed/model", before=obeying)
+    (tmp_path / "closed").chmod(0o700)
+    refused(done, ModelUnreadable, "Permission denied", "permission")
+
+
+def test_links_in_a_circle_are_not_called_a_missing_model(accel, tmp_path):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "model").symlink_to("model")
+    refused(accel("chat", "links/model"), ModelUnreadable, "links/model")
 
 
 def test_a_memory_ceiling_of_ten_megabytes_is_refused_with_what_would_fit(accel, model, home):

@@ -10,6 +10,7 @@ import pytest
 
 import accel.devices.bandwidth as bandwidth
 import accel.devices.disk_speed as disk_speed
+import accel.devices.measure as measuring
 import accel.runtime.doctor as doctor
 from accel.devices.cards import card_names, load_card
 from accel.devices.machine import Machine, Memory
@@ -113,7 +114,20 @@ def home(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.setattr(bandwidth, "_BUFFER", Bytes.from_mib(16))
     monkeypatch.setattr(bandwidth, "_LEAST", Bytes.from_mib(16))
     monkeypatch.setattr(disk_speed, "_FILE", Bytes.from_mib(4))
+    monkeypatch.setattr(measuring, "is_busy", lambda: False)
     return tmp_path
+
+
+def test_a_busy_machine_is_told_in_one_line_on_stderr_unless_it_is_to_be_measured(home: Path, capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "ENGINES", {"fake": "FakeOptions"})
+    monkeypatch.setattr(measuring, "is_busy", lambda: True)
+    assert doctor.run(json=True) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["machine"]["processor"]["bandwidth"]
+    assert "busy" in err and len(err.splitlines()) == 1
+    assert not list(home.rglob("measured-*"))
+    assert doctor.run(json=True, measure=True) == 0
+    assert capsys.readouterr().err == "" and list(home.rglob("measured-*"))
 
 
 def test_json_is_one_object_with_a_machine_in_it(home: Path, capsys, monkeypatch) -> None:

@@ -314,18 +314,29 @@ def test_what_a_decode_chooses_is_said_while_it_goes_on_and_once(seed, thoughts)
     assert texts[-1].tokens == len(finished.tokens) == 300
 
 
-def test_a_decode_ends_for_whoever_else_wants_something():
-    desk = Desk(answer_length=10**9, decodes=True, context=1000)
-    desk.add(1, "go")
-    while not desk.generator.generated:
-        desk.generator.step()
+class Sought(FakeEngine):
+    """Somebody wants something while the forward with this number runs."""
+
     look = Stop()
-    look.set()
-    before = desk.generator.generated
+    at = -1
+
+    def forward(self, batch: Any, taps: Any = (), stop: Stop | None = None) -> Any:
+        if self.forwards + 1 == self.at:
+            self.look.set()
+        return super().forward(batch, taps, stop)
+
+
+def test_a_decode_ends_for_whoever_else_wants_something():
+    desk = Desk(Sought(FakeOptions(answer_length=10**9, decodes=True, context=1000)))
+    desk.add(1, "go")
+    while desk.generator.generated < 2:  # the first two come from a forward each
+        desk.generator.step()
+    before, look = desk.generator.generated, Stop()
+    desk.engine.at, desk.engine.look = desk.engine.forwards + 5, look
     desk.generator.step(look)
-    assert desk.generator.generated == before + 1
+    assert desk.generator.generated == before + 5
     desk.generator.step(Stop())
-    assert desk.generator.generated == before + 1 + Chosen.MOST
+    assert desk.generator.generated == before + 5 + Chosen.MOST
 
 
 def test_an_answer_that_is_decoded_in_one_call_is_cancelled_in_the_middle_of_it():

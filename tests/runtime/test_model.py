@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import gguf
@@ -24,18 +25,22 @@ KEYS = {
 }  # fmt: skip
 
 
-def write(path, keys=(), tensors=(), tokens=None, leave=(), architecture="x", text=()):
-    """A model of zeros. `keys` and `text` add to the usual ones, `leave` takes some away."""
+WORDS = ["<s>", "a"]
+
+
+def write(path, keys=(), tensors=(), tokens=WORDS, leave=(), architecture="x", text=(), arrays=()):
+    """A model of zeros. `keys`, `text` and `arrays` add to the usual ones, `leave` takes some away."""
     writer = gguf.GGUFWriter(path, architecture)
     for key, value in {**KEYS, **dict(keys)}.items():
         if key not in leave:
             name = f"{architecture}.{key}"
             writer.add_array(name, value) if isinstance(value, list) else writer.add_uint32(name, value)
-    for key, value in dict(text).items():
+    for key, value in {"tokenizer.ggml.model": "llama", **dict(text)}.items():
         add = {str: writer.add_string, bool: writer.add_bool, int: writer.add_uint32}[type(value)]
         add(key, value)
-    if tokens is not None:
-        writer.add_array("tokenizer.ggml.tokens", tokens)
+    for key, values in {"tokenizer.ggml.tokens": tokens, **dict(arrays)}.items():
+        if len(values):
+            writer.add_array(key, values)
     for name, shape in (tensors or usual_tensors()).items():
         writer.add_tensor(name, np.zeros(shape, np.float32))
     writer.write_header_to_file()
@@ -144,12 +149,69 @@ def test_a_format_that_no_kernel_multiplies_is_unsupported_before_an_engine_abor
         {"attention.head_count": 2**30},
         {"expert_count": 2**30},
         {"block_count": [2, 2]},
+        {"expert_count": 4, "expert_used_count": 5},
+        {"expert_count": 4, "expert_used_count": 0},
+        {"expert_used_count": 1},
     ],
     ids=str,
 )
 def test_numbers_that_cannot_be_are_damage(tmp_path, keys):
     with pytest.raises(ModelDamaged):
         ModelSpec.read(write(tmp_path / "m.gguf", keys))
+
+
+@pytest.mark.parametrize("model", ["", "none", "no_vocab"])
+def test_a_model_without_words_is_unsupported_before_an_engine_aborts_over_a_text(tmp_path, model):
+    with pytest.raises(ModelUnsupported, match="holds no vocabulary; convert the model again, with its tokenizer"):
+        ModelSpec.read(write(tmp_path / "m.gguf", text={"tokenizer.ggml.model": model}))
+    with pytest.raises(ModelUnsupported, match="holds no vocabulary"):
+        ModelSpec.read(write(tmp_path / "n.gguf", tokens=[]))
+
+
+def test_a_probe_is_read_without_words(tmp_path):
+    write_probe(tmp_path / "probe.gguf", ProbeShape("Q8_0", width=256, layers=1))
+    assert ModelSpec.read(tmp_path / "probe.gguf").tokenizer == "no_vocab"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"block_count": 513}, "513 layers, and the engine takes at most 512"),
+        ({"expert_count": 1025, "expert_used_count": 2}, "1025 experts, and the engine takes at most 1024"),
+    ],
+    ids=["layers", "experts"],
+)
+def test_more_than_the_engine_takes_is_unsupported_before_it_aborts(tmp_path, keys, said):
+    with pytest.raises(ModelUnsupported, match=said):
+        ModelSpec.read(write(tmp_path / "m.gguf", keys))
+    most = {key: min(value, 512) for key, value in keys.items()}
+    assert ModelSpec.read(write(tmp_path / "n.gguf", most)).layers == most.get("block_count", 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "count", "said"),
+    [
+        ("x.attention.head_count_kv", 2**18, "says 'attention.head_count_kv' 262144 times"),
+        ("x.feed_forward_length", 2**18, "says 'feed_forward_length' 262144 times"),
+        ("tokenizer.ggml.token_type", 2**18, "says 'token_type' of 262144 tokens and has 2"),
+        ("tokenizer.ggml.scores", 3, "says 'scores' of 3 tokens and has 2"),
+        ("tokenizer.ggml.token_type", 1, "says 'token_type' of 1 tokens and has 2"),
+    ],
+)
+def test_an_array_longer_than_what_it_describes_is_damage_and_is_never_unpacked(tmp_path, key, count, said):
+    leave = [key.removeprefix("x.")]
+    path = write(tmp_path / "m.gguf", leave=leave, arrays={key: bytes(count)})
+    tracemalloc.start()
+    with pytest.raises(ModelDamaged, match=said):
+        ModelSpec.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < count + 2**20  # the header itself; a tuple of its numbers takes 8 bytes for each
+
+
+def test_more_tokens_than_a_vocabulary_may_have_are_damage(tmp_path):
+    with pytest.raises(ModelDamaged, match="claims 524289 tokens"):
+        ModelSpec.read(write(tmp_path / "m.gguf", tokens=bytes(2**19 + 1)))
 
 
 def test_a_layer_beyond_the_last_is_damage(tmp_path):

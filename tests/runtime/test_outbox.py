@@ -78,6 +78,24 @@ def test_who_goes_on_is_asked_at_every_beat_until_it_does_not():
     assert outbox.take() == [] and not outbox.beating
 
 
+def test_what_is_put_while_others_speak_is_not_left_lying():
+    woken: list[None] = []
+    outbox = Outbox(lambda: woken.append(None))
+
+    class Slow(Speaker):
+        def speak(self) -> list[Event]:
+            outbox.put(Text(2, "x", False, 1))  # another thread would
+            return []
+
+    outbox.put(Text(1, "a", False, 1))
+    outbox.take()
+    outbox.put(Slow())
+    count = len(woken)
+    assert outbox.take() == []
+    assert outbox.beating or len(woken) > count
+    assert outbox.take() == [Text(2, "x", False, 1)]
+
+
 def test_the_first_word_wakes_the_sender_and_those_after_it_do_not():
     woken: list[None] = []
     outbox = Outbox(lambda: woken.append(None))

@@ -151,9 +151,41 @@ def test_context_beyond_what_was_trained_is_given_when_asked_for_and_cautioned_a
     assert not cautions(planned(a_machine(), a_model(context=0), Goal(context=6000), COSTS))
 
 
-def test_a_kv_format_that_does_not_divide_the_heads_is_not_taken():
+def test_a_kv_format_that_does_not_divide_the_heads_is_not_taken_and_the_user_is_told():
     plan = planned(a_machine(), a_model(head=8, kv_heads=4), Goal(kv_type="q8_0"), COSTS)
     assert plan.choices["kv_type"].value == "f16" and "8" in plan.choices["kv_type"].reason
+    assert "q8_0 does not divide" in cautions(plan)[0]
+
+
+def test_what_changes_the_text_is_labelled():
+    assert "approximate" in cautions(planned(a_machine(), a_model(), Goal(kv_type="q4_0"), COSTS))[0]
+
+
+def test_threads_beyond_the_processors_make_nothing_faster_and_the_user_is_told():
+    machine, model = a_machine(cores=4), a_model()
+    most, more = (planned(machine, model, Goal(threads=threads), COSTS) for threads in (4, 64))
+    assert more.decode.likely <= most.decode.likely * 1.001 and more.prefill.likely <= most.prefill.likely * 1.001
+    assert "64 threads share 4" in cautions(more)[0] and not cautions(most)
+
+
+def test_an_output_matrix_that_is_the_embedding_too_is_as_fast_on_the_gpu_as_one_of_its_own():
+    own = a_model(layers=8, width=1024, vocabulary=151936)
+    matrix = own.bytes_of("embedding")
+    parts = tuple(replace(part, size=matrix) if part.role == "output" else part for part in own.weights)
+    own = replace(own, weights=tuple(replace(p, format="Q4_0") if p.role == "output" else p for p in parts))
+    tied = replace(own, weights=tuple(part for part in own.weights if part.role != "output"))
+    assert tied.tied and not own.tied
+    machine = a_machine(gpu=8 * 2**30)
+    one, other = planned(machine, own, Goal(), COSTS), planned(machine, tied, Goal(), COSTS)
+    assert other.decode.likely == pytest.approx(one.decode.likely)
+    assert chosen(other)["threads"] == 1 and not chosen(other)["repack"]
+
+
+def test_a_format_that_is_larger_than_the_exact_one_gives_way_to_it():
+    model = a_model(layers=16, width=2048)
+    need = total(planned(a_machine(), model, Goal(context=32768), replace(COSTS, repacked={})).memory)[MEMORY]
+    refusal = make_plan(a_machine(), model, Goal(context=32768, kv_type="f32", memory=Bytes(need + 8 * MIB)), COSTS)
+    assert isinstance(refusal, Refusal) and any(goal.kv_type == "f16" for goal in refusal.nearest)
 
 
 def test_when_memory_is_short_speed_goes_before_context_and_context_before_the_plan():

@@ -1,5 +1,6 @@
 """Settings: one table, three places to set them, and an error that names the nearest for what is not in it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -98,6 +99,46 @@ def test_a_file_of_bytes_is_no_settings_file(tmp_path):
 def test_a_folder_in_the_place_of_the_file_is_said(tmp_path):
     with pytest.raises(SettingError, match="cannot read"):
         resolve({}, {}, tmp_path)
+
+
+def test_a_pipe_in_the_place_of_the_file_is_said_at_once(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("needs a pipe with a name")
+    os.mkfifo(tmp_path / "accel.toml")
+    with pytest.raises(SettingError, match="no regular file"):
+        resolve({}, {}, tmp_path / "accel.toml")
+
+
+def test_a_device_in_the_place_of_the_file_is_said_at_once():
+    if not Path("/dev/zero").is_char_device():
+        pytest.skip("needs a device that never ends")
+    with pytest.raises(SettingError, match="no regular file"):
+        resolve({}, {}, Path("/dev/zero"))
+
+
+def test_of_a_huge_file_no_more_is_read_than_settings_take(tmp_path):
+    file = tmp_path / "accel.toml"
+    file.touch()
+    os.truncate(file, 2**40)  # bytes that no disk holds
+    with pytest.raises(SettingError, match="longer than"):
+        resolve({}, {}, file)
+
+
+def test_a_file_below_a_file_is_no_file(tmp_path):
+    assert resolve({}, {}, written(tmp_path, "") / "accel.toml") == Settings()
+
+
+def test_an_unknown_key_is_named_before_the_file(tmp_path):
+    with pytest.raises(SettingError) as caught:
+        resolve({}, {}, written(tmp_path, "contxt = 5"))
+    assert str(caught.value) == f"unknown key contxt in {tmp_path / 'accel.toml'}; the nearest is context"
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "0x" + "f" * 5000, f"'{'x' * 5000}'"])
+def test_a_value_of_any_length_is_an_error_of_readable_length(tmp_path, value):
+    with pytest.raises(SettingError) as caught:
+        resolve({}, {}, written(tmp_path, f"top_k = {value}"))
+    assert len(str(caught.value)) < 500
 
 
 def test_an_unknown_environment_variable_names_the_nearest():

@@ -4,7 +4,7 @@ import pytest
 
 from accel.devices.cards import load_card
 from accel.devices.probe import probe
-from accel.errors import PlanRefused
+from accel.errors import PlanRefused, UsageError
 from accel.runtime import calibrate, show_plan
 from accel.runtime.footprint import MEMORY, Allocation, total
 from accel.runtime.plan import Goal, Plan, Refusal, make_plan
@@ -63,6 +63,11 @@ def test_a_card_is_planned_for_with_its_own_memory(plan, capsys):
     shown = capsys.readouterr().out
     card = load_card("desktop-rtx3060").accelerators[0]
     assert card.name in shown and str(card.free) in shown
+
+
+def test_no_name_is_no_name_of_a_card(plan):
+    with pytest.raises(UsageError, match="no machine card ''"):
+        plan(machine="")
 
 
 def test_what_does_not_fit_is_an_error_of_one_line_and_json_all_the_same(plan, capsys):

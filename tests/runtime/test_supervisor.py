@@ -31,7 +31,7 @@ from accel.runtime import life, obituary
 from accel.runtime.engines.fake import FakeEngine, FakeOptions
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.law import Law
-from accel.runtime.messages import MOST_PARTS, Finished, Prefilled, Started, Text
+from accel.runtime.messages import MOST_PARTS, Finished, GrammarSource, Prefilled, Started, Text
 from accel.runtime.supervisor import Answer, Supervisor
 
 ASSETS = Path(__file__).resolve().parents[3] / "shared" / "assets"
@@ -466,3 +466,31 @@ def test_the_fake_engine_in_a_worker_says_what_it_says_here():
     with Supervisor("fake", FakeOptions()) as supervisor:
         *_, last = supervisor.generate("c", ["hello"], Law(seed=3), most=50)
     assert isinstance(last, Finished) and last.tokens == said[-1].tokens
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"most": 0},
+        {"prompt": [[-1]]},
+        {"prompt": [[2**40]]},
+        {"prompt": [[2**70]]},
+        {"conversation": ""},
+        {"conversation": "c" * 300},
+        {"stops": ["x"] * 65},
+        {"grammar": GrammarSource("poem", "x")},  # type: ignore[arg-type]
+    ],
+    ids=str,
+)
+def test_who_asks_for_what_cannot_be_is_told_and_nobody_else_is_disturbed(wishes):
+    wrong: dict[str, Any] = {"conversation": "d", "prompt": [GO], "law": Law(), **wishes}
+    with supervise(seconds_per_forward=0.01, script=(), answer_length=60) as supervisor:
+        other = iter(ask(supervisor))
+        next(other)
+        pid = supervisor.pid
+        with pytest.raises(UsageError):
+            supervisor.generate(**wrong)
+        with pytest.raises(UsageError):
+            supervisor.save("c", "a\0b")
+        *_, last = other
+        assert isinstance(last, Finished) and supervisor.pid == pid

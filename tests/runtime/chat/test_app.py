@@ -129,7 +129,7 @@ def test_a_prompt_is_answered_once_on_stdout(home):
 def test_what_changes_the_text_is_labelled(home):
     words = [*command("-p", "Hello", "--max-tokens", "4")]
     words[words.index(str(STORIES))] = str(demo.draft())
-    for more, labelled in (([], False), (["--kv-type", "q8_0"], True)):
+    for more, labelled in (([], False), (["--kv-type", "q8_0", "--approximate"], True)):
         done = subprocess.run(
             [*words, *more], capture_output=True, text=True, timeout=60, env=environment(home), check=False
         )

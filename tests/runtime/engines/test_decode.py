@@ -147,3 +147,12 @@ def test_a_context_that_others_fill_ends_it_and_leaves_nothing_uncommitted(open_
     engine.truncate(0, 20)
     assert np.isfinite(engine.forward(Batch.chain(0, [9])).row(0)).all()
     engine.close()
+
+
+def test_a_look_at_the_tokens_ends_where_nothing_is_chosen_yet():
+    chosen = Chosen()
+    chosen.room[:3] = (4, 0, 7)
+    chosen.room[-1] = 9  # written while the room was being copied
+    assert chosen.tokens() == [4, 0, 7] and len(chosen) == 3
+    chosen.room[:] = 1
+    assert len(chosen) == Chosen.MOST

@@ -8,7 +8,7 @@ from accel.runtime.library.choose import BEST_FIRST, format_of, preference
 from accel.runtime.library.reference import HubFile, HubModel
 from accel.units import Bytes
 
-from .models import REPO, get, gguf, refuse
+from .models import REPO, get, gguf, listing, refuse
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,13 @@ def test_without_a_file_the_first_choice_that_fits_is_taken_and_told(hub, librar
     path, said = get(library, "hf:owner/tiny")
     assert path.name == "x-Q4_K_M.gguf"
     assert "four bits" in said[0]
+
+
+def test_a_file_whose_size_the_hub_has_wrong_is_passed_over(hub, library):
+    files = {"x-Q4_0.gguf": gguf(100), "x-Q8_0.gguf": gguf(50)}
+    hub.files[REPO] = {**files, "x-Q4_0.gguf": files["x-Q4_0.gguf"][:-8]}
+    hub.listing = listing(files, 0)
+    assert get(library, "hf:owner/tiny")[0].name == "x-Q8_0.gguf"
 
 
 def test_where_nothing_fits_the_refusal_is_the_answer(hub, library):

@@ -4,6 +4,7 @@ import pytest
 
 from accel.errors import AccelError, DiskFull, ModelMissing
 from accel.offload.gguf_header import read_header
+from accel.runtime.library import download as download_module
 from accel.runtime.library import hub as hub_module
 
 from .models import REPO, get, gguf
@@ -89,6 +90,20 @@ def test_verifying_tells_what_is_wrong_and_removing_frees_it(hub, library):
     assert not list(library.folder.iterdir())
     with pytest.raises(ModelMissing):
         library.find("owner/tiny")
+
+
+def test_what_an_interrupted_download_brought_is_not_missing(hub, library):
+    body = gguf(5000)
+    hub.files[REPO] = {"a.gguf": body}
+    path, _ = get(library, "hf:owner/tiny:a.gguf")
+    (entry,) = library.entries()
+    unfinished = download_module.unfinished_file(entry.model, entry.model.parts[0], path)
+    path.rename(unfinished)
+    assert entry.lacking() == 0 and not entry.whole  # all there, and not checked yet
+    unfinished.write_bytes(body[:1000])
+    assert entry.lacking() == len(body) - 1000
+    unfinished.rename(path.with_name(f"{path.name}.another.part"))  # of another version
+    assert entry.lacking() == len(body)
 
 
 def test_a_record_in_another_repositorys_folder_does_not_count(hub, library):

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from accel.errors import DiskFull, ModelDamaged, PlanRefused
+from accel.errors import DiskFull, ModelDamaged, ModelTruncated, PlanRefused
 from accel.offload.gguf_header import read_header
 from accel.runtime.library import header as header_module
 
@@ -47,3 +47,13 @@ def test_what_is_no_gguf_is_refused_after_its_first_bytes(hub, library, monkeypa
     with pytest.raises(ModelDamaged):
         get(library, "hf:owner/tiny:a.gguf")
     assert hub.sent == 4096
+
+
+def test_what_is_wrong_with_a_file_of_the_hub_is_said_by_its_name_there(hub, library, monkeypatch):
+    monkeypatch.setattr(header_module, "MOST_HEADER", 4096)  # whoever uploaded it had only a piece of it
+    hub.files[REPO] = {"sub/a.gguf": gguf(5000)[:-100], "b.gguf": b"<html>"}
+    with pytest.raises(ModelTruncated, match=r"^owner/tiny:sub/a\.gguf is not whole: .*; name another") as raised:
+        get(library, "hf:owner/tiny:sub/a.gguf")
+    assert raised.value.args == (raised.value.what, raised.value.do)
+    with pytest.raises(ModelDamaged, match=r"^owner/tiny:b\.gguf is not a GGUF"):
+        get(library, "hf:owner/tiny:b.gguf")
