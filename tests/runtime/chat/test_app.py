@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -72,6 +73,14 @@ class Terminal:
                     assert re.search(pattern, self.text, re.DOTALL), f"ended without {pattern!r}: {self.text!r}"
         seen, self.text = self.text[: found.end()], self.text[found.end() :]
         return seen
+
+    def interrupt(self) -> str:
+        """Ctrl-C at the prompt; once more where Python had shown it and did not listen yet. What is said then."""
+        for _ in range(6):
+            self.type("\x03")
+            with suppress(AssertionError):
+                return self.wait_for(PROMPT, 10)
+        raise AssertionError("Ctrl-C is not heard")
 
     def ask(self, text: str) -> None:
         """Types a message and waits until its answer has begun."""
@@ -219,8 +228,7 @@ def test_a_saved_chat_goes_on_without_reading_it_again(terminal):
 def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(terminal):
     chat = terminal("--max-tokens", LONG, "--temperature", "0")
     chat.wait_for(PROMPT)
-    chat.type("\x03")
-    assert "Ctrl-D" in chat.wait_for(PROMPT)
+    assert "Ctrl-D" in chat.interrupt()
     chat.ask("Once upon a time")
     chat.type("\x03")
     stopped = chat.wait_for(PROMPT)
