@@ -106,7 +106,7 @@ class Settings:
     kv_type: str | None = _row(
         None,
         _one_of("f16", "q8_0", "q4_0", "f32"),
-        "format of the KV cache: f16, q8_0, q4_0 or f32",
+        "format of the KV cache: f16 or f32, and with --approximate q8_0 or q4_0",
         "f16, which keeps the text exact",
     )
     approximate: bool = _row(False, SWITCH, "allow what changes the text where nothing else fits: a smaller KV format")
