@@ -12,6 +12,7 @@ from accel.runtime.text import Markers
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 names = texts.filter(bool)
+paths = names.map(lambda name: name.replace("\0", "0"))  # no system takes a NUL
 ids = st.integers(0, 2**53 - 1)
 counts = st.integers(0, 2**62 - 1)
 tokens = st.lists(st.integers(0, 2**31 - 1), max_size=20).map(tuple)
@@ -42,7 +43,7 @@ requests = st.one_of(
     ),
     st.builds(messages.Cancel, ids),
     st.builds(messages.Encode, ids, prompts),
-    st.builds(messages.Save, ids, names, names),
+    st.builds(messages.Save, ids, names, paths),
     st.builds(messages.Measure, ids, st.floats(0.001, 60)),
     st.builds(messages.Shutdown),
 )
@@ -66,6 +67,12 @@ events = st.one_of(
 @given(requests)
 def test_a_request_arrives_as_it_was_sent(request):
     assert messages.decode_request(messages.encode(request)) == request
+
+
+@pytest.mark.parametrize("path", ["\0", "a\0b", ""])
+def test_a_path_that_cannot_be_is_none_of_ours(path):
+    with pytest.raises(LinkError, match="path"):
+        messages.decode_request(messages.encode(messages.Save(1, "c", path)))
 
 
 @settings(max_examples=60)
