@@ -76,7 +76,7 @@ def _own_seconds() -> float:
         for process in (*me.children(recursive=True), me):
             with contextlib.suppress(psutil.Error):
                 seconds += sum(process.cpu_times()[:4])  # those of children that have ended are its own
-    return seconds
+    return round(seconds, 2)  # the kernel counts hundredths: sums taken in another order must be equal
 
 
 def _measure(machine: Machine, cache: Path, say: Say) -> Measured:
