@@ -38,7 +38,7 @@ struct first {
 static struct first prefill(struct llama_context *ctx, struct llama_sampler *chain, llama_token *tokens, int n) {
     double start = now();
     int most = llama_n_batch(ctx);
-    llama_memory_clear(llama_get_memory(ctx), true);
+    llama_memory_clear(llama_get_memory(ctx), false);
     for (int i = 0; i < n; i += most)
         if (llama_decode(ctx, llama_batch_get_one(tokens + i, n - i < most ? n - i : most))) die("prefill failed");
     llama_token token = llama_sampler_sample(chain, ctx, -1);

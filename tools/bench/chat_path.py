@@ -1,11 +1,11 @@
 """The whole chat path against a C-speed loop: what the worker, scheduling, sampling and detokenising cost.
 
-python tools/bench/chat_path.py MODEL.gguf [--context 4096] [--pairs 12] [--tokens 128]
+python tools/bench/chat_path.py MODEL.gguf [--context 4096] [--pairs 12] [--starts 4] [--tokens 128]
 
 Ours is what `accel chat` runs: a worker process under the plan for this machine, its events read by the front. The
 rival is c_loop.c: `llama_decode` and llama.cpp's sampler chain in one process, with the options the plan chose. They
-are loaded once and measured in alternation, and answer one prompt again and again, until the model ends each answer.
-Prints a JSON line for decoding and one for a prefill of 2,000 tokens.
+are measured in alternation, started anew a few times, and answer one prompt again and again, until the model ends each
+answer. Prints a JSON line for a prefill of 2,000 tokens and one for decoding.
 """
 
 import argparse
@@ -115,7 +115,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--context", type=int, default=4096)
-    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--pairs", type=int, default=12, help="in all")
+    parser.add_argument("--starts", type=int, default=4, help="of both processes: the pairs are shared out among them")
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--rows", type=int, default=2000)
     given = parser.parse_args()
@@ -123,29 +124,38 @@ def main() -> None:
     plan = plan_or_raise(given.model, goal_of(settings), this_machine(lambda _: None), lambda _: None)
     options = engine_options(plan)
     print(options, file=sys.stderr)
+    rates: dict[str, tuple[list[float], list[float]]] = {"prefill": ([], []), "decode": ([], [])}
+    for _ in range(given.starts):
+        for what, (mine, rival) in _started(options, given.tokens, given.rows, given.pairs // given.starts).items():
+            rates[what][0].extend(mine)
+            rates[what][1].extend(rival)
+    for what, (mine, rival) in rates.items():
+        report(
+            what=what,
+            model=given.model.name,
+            threads=options.threads,
+            ours=sum(mine) / len(mine),
+            theirs=sum(rival) / len(rival),
+            starts=given.starts,
+            ratio=ratio_of(mine, rival, given.starts),
+        )
+
+
+def _started(options: EngineOptions, tokens: int, rows: int, pairs: int) -> dict[str, tuple[list[float], list[float]]]:
+    """Rates of ours and of the rival, both started for this."""
     with tempfile.TemporaryDirectory() as folder:
         theirs, ours = CLoop(Path(folder), options), Ours(options)
         prompt = ours.encode(PROMPT)
-        long = (prompt * given.rows)[: given.rows]
-        for what, one, other in (
-            (
-                "decode",
-                lambda: ours.decode_rate(prompt, given.tokens),
-                lambda: theirs.decode_rate(prompt, given.tokens),
+        long = (prompt * rows)[:rows]
+        found = {
+            "prefill": alternate(lambda: ours.prefill_rate(long), lambda: theirs.prefill_rate(long), pairs),
+            "decode": alternate(
+                lambda: ours.decode_rate(prompt, tokens), lambda: theirs.decode_rate(prompt, tokens), pairs
             ),
-            ("prefill", lambda: ours.prefill_rate(long), lambda: theirs.prefill_rate(long)),
-        ):
-            mine, rival = alternate(one, other, given.pairs)
-            report(
-                what=what,
-                model=given.model.name,
-                threads=options.threads,
-                ours=sum(mine) / len(mine),
-                theirs=sum(rival) / len(rival),
-                ratio=ratio_of(mine, rival),
-            )
+        }
         ours.close()
         theirs.close()
+    return found
 
 
 if __name__ == "__main__":

@@ -22,11 +22,16 @@ class Ratio:
     pairs: int
 
 
-def ratio_of(ours: list[float], theirs: list[float], draws: int = 4000) -> Ratio:
-    """`ours` and `theirs` are rates (more is better), pair by pair."""
+def ratio_of(ours: list[float], theirs: list[float], starts: int = 1, draws: int = 4000) -> Ratio:
+    """`ours` and `theirs` are rates (more is better), pair by pair; so many starts of both gave as many pairs each.
+
+    Where memory falls at a start can decide more than all that follows, so starts are drawn, and pairs of those."""
     logs = [math.log(a / b) for a, b in zip(ours, theirs, strict=True)]
+    each = len(logs) // starts
+    groups = [logs[start * each : (start + 1) * each] for start in range(starts)]
     pick = random.Random(0)
-    means = sorted(sum(pick.choices(logs, k=len(logs))) / len(logs) for _ in range(draws))
+    drawn = (pick.choices(groups, k=starts) if starts > 1 else groups for _ in range(draws))
+    means = sorted(sum(sum(pick.choices(group, k=each)) for group in chosen) / len(logs) for chosen in drawn)
     centre = sum(logs) / len(logs)
     low, high = means[int(0.025 * draws)], means[int(0.975 * draws)]
     return Ratio(math.exp(centre), math.exp(low), math.exp(high), len(logs))
