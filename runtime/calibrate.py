@@ -25,7 +25,7 @@ from .plan import Goal, placements_to_try
 T = TypeVar("T")
 Say = Callable[[str], None]
 
-_METHOD = 8  # counts up when a measurement's meaning changes, so that old ones are not believed
+_METHOD = 9  # counts up when a measurement's meaning changes, so that old ones are not believed
 _TIME_LIMIT = 120  # seconds for one child
 _HEAD_GRANULE, _MOST_HEAD = 8, 1024  # values of a head that can be timed
 _GRANULE = 8  # rows that are repacked together, at most

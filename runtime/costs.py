@@ -11,6 +11,7 @@ from ..devices.machine import Machine
 from ..offload.gguf_header import FORMATS
 from ..units import Bytes, Rate
 from .footprint import Placement, first_gpu_layer, is_multiplied_on_gpu
+from .law import Law
 from .model import ModelSpec, Weights
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 MEASURED, KERNELS = "times measured on this model", "kernels measured on this machine"  # what estimates rest on
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # forwards of so many rows are timed
 _FEWEST = 4  # forwards that are timed, however slow
-TOKEN_SECONDS = 8e-6  # to choose a token
+_EVEN = 8  # rows' worth of time that every count gets
+_RUN = 16  # tokens that are decoded in one call at most, to time one
 USUAL_DEPTH = 512  # positions that a decoded token is assumed to look back at
 
 _CACHED, _STREAMED = Bytes.from_mib(12), Bytes.from_mib(96)  # weights that surely are, and are not, in a core's cache
@@ -192,7 +194,7 @@ def usual_costs(machine: Machine) -> Costs:
 
 def decode_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
     """One token of one sequence, at the usual depth."""
-    weights = forward_seconds(machine, model, placement, costs, threads, rows=1) + TOKEN_SECONDS
+    weights = forward_seconds(machine, model, placement, costs, threads, rows=1)
     return weights + attention_seconds(machine, model, placement, costs, threads, min(placement.context, USUAL_DEPTH))
 
 
@@ -291,26 +293,46 @@ def _compute_bound(model: ModelSpec, placement: Placement) -> Bytes:
 def measure_rows(engine: "Engine", threads: int, repack: bool, seconds: float = 0.4) -> RowTimes:
     """Times forwards of 1 to 32 rows. Sequence 0 must be empty, and is empty again. Raises EngineError."""
     counts = [rows for rows in ROWS if rows <= min(engine.can.rows, engine.can.outputs, engine.can.context)]
-    share = seconds / sum(counts)  # a forward of many rows takes longer, and is to be seen as often
-    times = tuple(best_seconds(engine, rows, share * rows) for rows in counts)
+    # A forward of many rows takes longer and is to be seen often too; one row is what most plans rest on.
+    share = seconds / sum(rows + _EVEN for rows in counts)
+    times = tuple(best_seconds(engine, rows, share * (rows + _EVEN)) for rows in counts)
     return RowTimes(threads, repack, tuple(counts), times)
 
 
 def best_seconds(engine: "Engine", rows: int, seconds: float, depth: int = 0) -> float:
     """The fastest of several forwards of so many rows: other processes only ever slow one down. Sequence 0 must hold
     `depth` positions, and holds them again."""
+
+    timed = _decoded if rows == 1 and engine.can.decodes else _forwarded
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < _FEWEST or time.perf_counter() < end:
+        left = (end - time.perf_counter()) / _FEWEST / min(times, default=math.inf)
+        times.append(timed(engine, rows, max(1, min(_RUN, int(left))), len(times)))
+        engine.truncate(0, depth)
+    return min(times)
+
+
+def _forwarded(engine: "Engine", rows: int, *_: int) -> float:
     from .engines.base import Batch
 
     tokens = [7919 * (i + 1) % engine.vocabulary.size for i in range(rows)]  # different ones use different experts
     batch = Batch.chain(0, tokens, wants="all" if rows <= engine.can.outputs else "last")
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < _FEWEST or time.perf_counter() < end:
-        start = time.perf_counter()
-        engine.forward(batch)
-        times.append(time.perf_counter() - start)
-        engine.truncate(0, depth)
-    return min(times)
+    start = time.perf_counter()
+    engine.forward(batch)
+    return time.perf_counter() - start
+
+
+def _decoded(engine: "Engine", _: int, run: int, seed: int) -> float:
+    """One token of so many, as a worker decodes: without Python between two of them."""
+    from .engines.base import Chosen, Stop
+    from .sampling import Sampler
+
+    sampler, chosen, stop = Sampler(Law(seed=seed), engine.vocabulary.size), Chosen(), Stop()
+    start = time.perf_counter()
+    tokens = engine.decode(0, 1, sampler, run, chosen, stop)
+    spent = time.perf_counter() - start
+    return spent / len(tokens) if tokens else _forwarded(engine, 1)
 
 
 def bits(format: str) -> float:

@@ -13,7 +13,8 @@ from accel.runtime.law import Law
 from accel.runtime.sampling import Sampler
 from accel.units import from_json, to_json
 
-DECODED, RUNS = 48, 3
+DECODED, RUNS, TRIES = 48, 3, 60
+TURN = "<|im_start|>user\nTell me a story about a fox.<|im_end|>\n<|im_start|>assistant\n"
 DEPTH = 128  # positions before the decoded ones
 
 
@@ -30,23 +31,29 @@ def measure(options: EngineOptions) -> Measured:
     return Measured(decode_rate(engine), rows)
 
 
-def tokens(engine: Any, count: int) -> list[int]:
-    return [7919 * i % engine.vocabulary.size for i in range(1, count + 1)]
+def prompt(engine: Any, count: int) -> list[int]:
+    """A conversation that goes on, so that a model which can talk does not end its turn at once."""
+    tokens = engine.vocabulary.encode(TURN * count, special=True)
+    return tokens[-count:]
 
 
 def decode_rate(engine: Any) -> float:
-    """Tokens per second of one sequence: the best of a few runs, since others only ever slow one down."""
-    sampler, rates = Sampler(Law(seed=1), engine.vocabulary.size), []
-    for _ in range(RUNS):
-        engine.forward(Batch.chain(0, tokens(engine, DEPTH)))
-        engine.commit(0, range(DEPTH))
-        token, done, start = 1, 0, time.perf_counter()
-        while done < DECODED:
-            chosen = engine.decode(0, token, sampler, DECODED - done, Chosen(), Stop())
-            token, done = chosen[-1], done + len(chosen)
-        rates.append(DECODED / (time.perf_counter() - start))
+    """Tokens per second of one sequence: the best of a few answers, since others only ever slow one down. One that
+    ends early is asked for again."""
+    tokens, rates = prompt(engine, DEPTH), []
+    for seed in range(TRIES):
+        sampler, chosen, stop = Sampler(Law(seed=seed), engine.vocabulary.size), Chosen(), Stop()
+        engine.forward(Batch.chain(0, tokens))
+        engine.commit(0, range(DEPTH - 1))
+        start = time.perf_counter()
+        answer = engine.decode(0, tokens[-1], sampler, DECODED, chosen, stop)
+        spent = time.perf_counter() - start
         engine.truncate(0, 0)
-    return max(rates)
+        if len(answer) == DECODED:
+            rates.append(DECODED / spent)
+        if len(rates) == RUNS:
+            return max(rates)
+    raise SystemExit("the model ends every answer at once")
 
 
 if __name__ == "__main__":
