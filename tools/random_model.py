@@ -72,7 +72,13 @@ def write_random_model(
     def contents(number: int) -> Iterator[bytes]:
         return _draw(tensors[number], laws[tensors[number]], np.random.default_rng([seed, number]))
 
-    write_gguf(path, Head("qwen3", path.stem, type, _keys(shapes), _vocabulary(shapes)), tensors, contents, progress)
+    write_gguf(
+        path,
+        Head("qwen3", path.stem, type, _keys(shapes), make_vocabulary(shapes.vocabulary)),
+        tensors,
+        contents,
+        progress,
+    )
 
 
 def _check(shapes: Shapes, type: str) -> None:
@@ -128,13 +134,17 @@ def _tensors(shapes: Shapes, type: Type) -> dict[Planned, _Law]:
 
 def _draw(tensor: Planned, law: _Law, random: np.random.Generator) -> Iterator[bytes]:
     """The bytes of a tensor, in pieces."""
-    if not law.deviation:
-        yield np.full(tensor.shape, law.mean, np.float32).tobytes()
-        return
+    if law.deviation:
+        return draw(tensor, law.deviation, random)
+    return iter([np.full(tensor.shape, law.mean, np.float32).tobytes()])
+
+
+def draw(tensor: Planned, deviation: float, random: np.random.Generator) -> Iterator[bytes]:
+    """The bytes of a tensor of one of TYPES, in pieces: values even around 0."""
     left = int(np.prod(tensor.shape, dtype=np.int64))
     while left:
         count = min(left, _BLOCKS * 32)
-        yield _PIECES[tensor.type](count, law.deviation, random)
+        yield _PIECES[tensor.type](count, deviation, random)
         left -= count
 
 
@@ -170,10 +180,10 @@ _PIECES = {
 }
 
 
-def _vocabulary(shapes: Shapes) -> Vocabulary:
+def make_vocabulary(size: int) -> Vocabulary:
     """The bytes, then words of syllables in the order of the merges that make them, then the special tokens."""
     alphabet = _byte_alphabet()
-    words = list(islice(_merges(), shapes.vocabulary - len(alphabet) - len(SPECIAL)))
+    words = list(islice(_merges(), size - len(alphabet) - len(SPECIAL)))
     tokens = [*alphabet, *("".join(pair) for pair in words), *SPECIAL]
     types = [NORMAL] * (len(tokens) - len(SPECIAL)) + [CONTROL] * len(SPECIAL)
     ids = {"bos": tokens.index(SPECIAL[0]), "eos": tokens.index(SPECIAL[2]), "eot": tokens.index(SPECIAL[0])}

@@ -41,7 +41,7 @@ def test_text_becomes_tokens_and_comes_back(tmp_path):
 
 @pytest.mark.parametrize("vocabulary", [259, 260, 400, 12000, PRESETS["1b"].vocabulary])
 def test_every_token_can_be_reached_and_is_there_once(vocabulary):
-    words = random_model._vocabulary(Shapes(vocabulary=vocabulary))
+    words = random_model.make_vocabulary(vocabulary)
     assert len(words.tokens) == len(words.types) == len(set(words.tokens)) == vocabulary
     known = set(words.tokens[:256])
     for merge in words.merges:
