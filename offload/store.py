@@ -71,7 +71,7 @@ class Store:
         """
         self.layout = layout
         self.layers = tuple(layout.layers)
-        self._library = _library()
+        self._library, self._libc = _library(), ctypes.CDLL(None, use_errno=True)
         if self._library is None:
             raise EngineError("pages cannot be moved here: store.c was not compiled", "install accel with a C compiler")
         self._places = {layer: place for place, layer in enumerate(self.layers)}
@@ -141,6 +141,25 @@ class Store:
         """Takes a resident expert's copy away; its place shows the file again."""
         if problem := self._library.accel_store_evict(self._store, number):
             raise EngineError(f"an expert's pages cannot be given back: {os.strerror(problem)}", "see `accel doctor`")
+
+    def touch(self, number: int) -> None:
+        """Has the system read an absent expert's pages ahead, through its own cache: somebody is about to look."""
+        for place, length, _, _ in self._parts(number):
+            self._libc.madvise(ctypes.c_void_p(place), ctypes.c_size_t(length), mmap.MADV_WILLNEED)
+
+    def forget(self, number: int) -> None:
+        """The system's cache need not keep an absent expert's pages any longer."""
+        for place, length, offset, file in self._parts(number):
+            self._libc.madvise(ctypes.c_void_p(place), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(self._files[file].plain, offset, length, os.POSIX_FADV_DONTNEED)
+
+    def _parts(self, number: int) -> Iterator[tuple[int, int, int, int]]:
+        """(place, length, offset, file) of every piece of an expert."""
+        each = len(self._pieces) // len(self.state)
+        for piece in self._pieces[number * each : (number + 1) * each]:
+            if piece.length:
+                yield piece.place, piece.length, piece.offset, piece.file
 
     def free(self, slot: int, room: int) -> None:
         """Gives a slot's memory back to the system. Nobody may hold it."""
@@ -218,15 +237,16 @@ def _punch(file: int, offset: int, length: int) -> None:
 
 
 def bases_of(files: Sequence[Path]) -> Iterator[int]:
-    """Where this process has mapped each file whole. Raises EngineError where it has not."""
+    """Where each file begins, or would begin, in this process's memory: its mapping may lack a part that nobody needs.
+    Raises EngineError where it is not mapped."""
     for path in files:
         about = path.stat()
         known = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x} {about.st_ino} "
         with open("/proc/self/maps") as lines:  # noqa: PTH123 - a pseudo file
-            found = next((line for line in lines if known in line and line.split()[2] == "00000000"), None)
+            found = next((line.split() for line in lines if known in line), None)
         if found is None:
             raise EngineError(f"{path} is not mapped in this process", "open it with mapped weights")
-        yield int(found.split("-")[0], 16)
+        yield int(found[0].split("-")[0], 16) - int(found[2], 16)
 
 
 @cache

@@ -1,0 +1,270 @@
+"""Which experts of a model are in memory now: within a budget, those that a policy finds worth it.
+
+Whoever computes says before each layer which experts it is about to use (`use`), and may say which it expects to use
+next (`expect`). Places that hold no copy show the file, so what was not foreseen is slow and never wrong.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import AccelError, EngineError
+from ..units import Bytes
+from .policy import Policy
+from .quotas import floors, least_budget, share_out
+from .slots import Slots
+from .store import ABSENT, FAILED, QUEUED, RESIDENT
+
+
+class Reader(Protocol):
+    """What moves the bytes: see `store.Store`."""
+
+    state: np.ndarray
+    rooms: tuple[int, ...]
+
+    def load(self, number: int, slot: int, victim: int = -1, urgent: bool = True) -> None: ...
+    def hurry(self, number: int) -> None: ...
+    def wait(self, numbers: np.ndarray, seconds: float = 60.0) -> None: ...
+    def evict(self, number: int) -> None: ...
+    def free(self, slot: int, room: int) -> None: ...
+    def touch(self, number: int) -> None: ...
+    def forget(self, number: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """Since the start, for every layer."""
+
+    layers: int
+    uses: np.ndarray = field(init=False)  # experts that were used
+    hits: np.ndarray = field(init=False)  # of them there when they were wanted
+    late: np.ndarray = field(init=False)  # of the others expected already, and on their way
+    beside: np.ndarray = field(init=False)  # read through the file's own mapping: no room was left
+    expected: np.ndarray = field(init=False)  # read because they were expected
+    fulfilled: np.ndarray = field(init=False)  # of those used at the layer's next turn
+    stall: np.ndarray = field(init=False)  # seconds that a layer waited
+
+    def __post_init__(self) -> None:
+        for name in ("uses", "hits", "late", "beside", "expected", "fulfilled"):
+            setattr(self, name, np.zeros(self.layers, np.int64))
+        self.stall = np.zeros(self.layers)
+
+
+class Residency:
+    """Not for two threads. A layer is counted among those that have experts, as in `Store`."""
+
+    def __init__(self, store: Reader, policy: Policy, experts: int, used: int, budget: Bytes, most: int) -> None:
+        """`experts` in every layer, `used` of them by one token; `most`: experts in memory that the system can map.
+        Raises EngineError where the budget is too small for one token."""
+        self.store, self.policy = store, policy
+        self._experts, self._used, self._most = experts, used, most
+        layers, count = len(store.rooms), len(store.rooms) * experts
+        self.counts = Counts(layers)
+        self.held = np.zeros(count, bool)  # has a slot: queued, being read, or resident
+        self._slot = np.full(count, -1, np.int64)
+        self._number_held = np.zeros(layers, np.int64)
+        self._expected = np.zeros(count, bool)  # for a layer whose turn is still to come
+        self._present = np.zeros(0, np.int32)  # what the layer uses that computes now
+        self._beside: list[int] = []
+        self._layer = -1
+        self._quotas, self._floors = self._share_out(budget)
+        self._slots = Slots(store.rooms, experts, budget, store.free)
+
+    @property
+    def budget(self) -> Bytes:
+        return self._slots.budget
+
+    @property
+    def bytes_held(self) -> Bytes:
+        """Of memory that slots take now; never more than the budget."""
+        return Bytes(self._slots.used)
+
+    @property
+    def quotas(self) -> tuple[int, ...]:
+        return self._quotas
+
+    def use(self, layer: int, experts: np.ndarray) -> None:
+        """Before a layer computes with these experts (no two alike): returns once they are there. Raises ModelError
+        or EngineError where they cannot be read: the layer must then not compute."""
+        if layer <= self._layer:
+            self.policy.next_token()
+        self._layer = layer
+        self._leave_beside()
+        numbers = (layer * self._experts + experts).astype(np.int32)
+        self.policy.use(layer, experts)
+        here = self.store.state[numbers] == RESIDENT
+        self._present = numbers
+        self.counts.uses[layer] += len(numbers)
+        self.counts.hits[layer] += np.count_nonzero(here)
+        self.counts.fulfilled[layer] += np.count_nonzero(self._expected[numbers])
+        self._expected[layer * self._experts : (layer + 1) * self._experts] = False
+        if not here.all():
+            start = time.perf_counter()
+            self._fetch(layer, numbers[~here].tolist())
+            self.counts.stall[layer] += time.perf_counter() - start
+
+    def expect(self, layer: int, experts: np.ndarray, most: int) -> int:
+        """A layer will use these, the likeliest first: reads `most` of those that are not there; how many it asked for.
+        Never at the cost of what the present layer uses, or of what is expected already."""
+        numbers = (layer * self._experts + experts).astype(np.int32)
+        self._expected[numbers[self.held[numbers]]] = True
+        wanted = numbers[~self.held[numbers]][:most].tolist()
+        victims = self._victims(layer, numbers)
+        asked = 0
+        for number in wanted:
+            if not self._load(layer, number, victims, urgent=False):
+                break
+            self._expected[number] = True
+            asked += 1
+        self.counts.expected[layer] += asked
+        return asked
+
+    def absent(self, layer: int, experts: np.ndarray) -> np.ndarray:
+        """Those of a layer's experts that are neither there nor on their way, in their order."""
+        return experts[~self.held[layer * self._experts + experts]]
+
+    def resize(self, budget: Bytes) -> None:
+        """Takes memory back, or gives more, between two forwards. Raises EngineError where that is too small."""
+        self._quotas, self._floors = self._share_out(budget)
+        self._expected[:] = False
+        self._present = np.zeros(0, np.int32)
+        self._settle()
+        self._slots.budget = budget
+        self._slots.shrink(budget)
+        most = sum(self._quotas)
+        worth = self.policy.worth(0).ravel()
+        for number in sorted(np.flatnonzero(self.held).tolist(), key=lambda number: worth[number]):
+            if self._slots.used <= budget and np.count_nonzero(self.held) <= most:
+                return
+            self._drop(number)
+            self._slots.shrink(budget)
+
+    def drop(self, layer: int, expert: int) -> bool:
+        """Evicts one expert if it is resident and not in use; whether it was. For tests of what eviction may not do."""
+        number = layer * self._experts + expert
+        if self.store.state[number] != RESIDENT or number in self._present:
+            return False
+        self._drop(number)
+        return True
+
+    def _share_out(self, budget: Bytes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        quotas = share_out(self.store.rooms, self._experts, self._used, budget, self._most)
+        if quotas is None:
+            least = least_budget(self.store.rooms, self._used)
+            if budget >= least:
+                raise EngineError(
+                    f"this system maps {self._most} experts at most, and a token uses more", "raise vm.max_map_count"
+                )
+            raise EngineError(f"{budget} hold no token's experts", f"give them {least} at least")
+        return quotas, floors(quotas, self._used)
+
+    def _fetch(self, layer: int, missing: list[int]) -> None:
+        """Has these read, or hurried where they are on their way, and waits."""
+        victims = self._victims(layer, self._present)
+        wanted = []
+        for number in missing:
+            state = self.store.state[number]
+            if state == FAILED:
+                self._reap(number)
+            elif state == QUEUED:
+                self.store.hurry(number)
+            if self.held[number]:
+                self.counts.late[layer] += 1
+            elif not self._load(layer, number, victims, urgent=True):
+                self.store.touch(number)
+                self._beside.append(number)
+                continue
+            wanted.append(number)
+        self.counts.beside[layer] += len(self._beside)
+        try:
+            self.store.wait(np.array(wanted, np.int32))
+        finally:
+            for number in wanted:
+                if self.store.state[number] == FAILED:
+                    self._reap(number)
+
+    def _load(self, layer: int, number: int, victims: Iterator[int], urgent: bool) -> bool:
+        room = self.store.rooms[layer]
+        slot = self._slots.take(room) if self._number_held.sum() < sum(self._quotas) else None
+        victim = -1
+        while slot is None:
+            victim = next(victims, -1)
+            if victim < 0:
+                return False
+            slot = self._hand_over(victim, room)
+            if slot is None:  # it had another size
+                victim = -1
+                slot = self._slots.take(room)
+        self.held[number], self._slot[number] = True, slot
+        self._number_held[layer] += 1
+        self.store.load(number, slot, victim, urgent)
+        return True
+
+    def _hand_over(self, victim: int, room: int) -> int | None:
+        """The slot of a victim that another expert is about to be read into; None, and the victim dropped, where it
+        has not this size."""
+        layer = victim // self._experts
+        if self.store.rooms[layer] != room:
+            self._drop(victim)
+            return None
+        slot = int(self._slot[victim])
+        self.held[victim], self._slot[victim] = False, -1
+        self._number_held[layer] -= 1
+        return slot
+
+    def _drop(self, number: int) -> None:
+        self.store.evict(number)
+        self._release(number)
+
+    def _reap(self, number: int) -> None:
+        """A failed read leaves its slot."""
+        self.store.state[number] = ABSENT
+        self._release(number)
+
+    def _release(self, number: int) -> None:
+        layer = number // self._experts
+        self._slots.give(int(self._slot[number]), self.store.rooms[layer])
+        self.held[number], self._slot[number], self._expected[number] = False, -1, False
+        self._number_held[layer] -= 1
+
+    def _victims(self, layer: int, keep: np.ndarray) -> Iterator[int]:
+        """Who goes for an expert of this layer, least worth first: from layers that hold more than their share, then
+        from this layer, then from all others down to what is theirs in any case."""
+        worth = self.policy.worth(self._layer)
+        free = (self.store.state == RESIDENT) & ~self._expected
+        free[keep] = False
+        free[self._present] = False
+        free = free.reshape(worth.shape)
+        for other in (self._number_held > np.array(self._quotas)).nonzero()[0].tolist():
+            if other != layer:
+                yield from self._of_layer(other, worth, free, self._quotas[other])
+        yield from self._of_layer(layer, worth, free, 0)
+        for other in np.argsort(-self._number_held, kind="stable").tolist():
+            if other != layer:
+                yield from self._of_layer(other, worth, free, self._floors[other])
+
+    def _of_layer(self, layer: int, worth: np.ndarray, free: np.ndarray, least: int) -> Iterator[int]:
+        """Of one layer, as long as it keeps so many."""
+        candidates = np.flatnonzero(free[layer])
+        for index in candidates[np.argsort(worth[layer, candidates], kind="stable")].tolist():
+            if self._number_held[layer] <= least:
+                return
+            number = layer * self._experts + index
+            if self.held[number] and self.store.state[number] == RESIDENT:
+                yield number
+
+    def _leave_beside(self) -> None:
+        for number in self._beside:
+            self.store.forget(number)
+        self._beside = []
+
+    def _settle(self) -> None:
+        """Until nothing is being read; what fails is not there."""
+        for number in np.flatnonzero(self.held & (self.store.state != RESIDENT)).tolist():
+            try:
+                self.store.wait(np.array([number], np.int32))
+            except AccelError:  # whoever wants it will ask again, and hear of it
+                self._reap(number)

@@ -1,0 +1,73 @@
+"""The next layers' gates answer for what an earlier layer's gate is given, as far as they have been right."""
+
+import numpy as np
+import pytest
+
+from accel.offload.predict import LEAST_RECALL, Gate, Predictor
+
+WIDTH, EXPERTS, USED = 32, 12, 3
+
+
+def gates(layers: int, seed: int = 0, norms: bool = False) -> dict[int, Gate]:
+    random = np.random.default_rng(seed)
+    return {
+        layer: Gate(
+            random.standard_normal((EXPERTS, WIDTH)).astype(np.float32),
+            random.random(WIDTH).astype(np.float32) + 0.5 if norms else None,
+        )
+        for layer in range(layers)
+    }
+
+
+def chosen(weight: np.ndarray, x: np.ndarray) -> set[int]:
+    return set(np.argsort(-(weight @ x))[:USED].tolist())
+
+
+@pytest.mark.parametrize("far", [1, 2])
+def test_a_state_that_stays_the_same_is_foreseen_whole(far):
+    known, x = gates(4), np.random.default_rng(1).standard_normal((1, WIDTH)).astype(np.float32)
+    found = Predictor(known, USED).expect(1, far, x)
+    assert found is not None
+    assert set(found.tolist()) == chosen(known[1 + far].weight, x[0])
+    scores = known[1 + far].weight @ x[0]
+    assert (np.diff(scores[found]) <= 0).all()  # the likeliest first
+
+
+def test_each_layers_own_norm_is_put_on():
+    known = gates(2, norms=True)
+    state = np.random.default_rng(2).standard_normal(WIDTH).astype(np.float32)
+    norm, later = known[0].norm, known[1].norm
+    assert norm is not None and later is not None
+    found = Predictor(known, USED).expect(0, 1, (state * norm)[None])
+    assert found is not None and set(found.tolist()) == chosen(known[1].weight, state * later)
+
+
+def test_of_many_rows_the_experts_that_most_of_them_want_come_first():
+    known, rows = gates(2), np.random.default_rng(3).standard_normal((40, WIDTH)).astype(np.float32)
+    found = Predictor(known, USED).expect(0, 1, rows)
+    counts = np.zeros(EXPERTS, int)
+    for row in rows:
+        counts[list(chosen(known[1].weight, row))] += 1
+    assert found is not None
+    assert set(found.tolist()) == set(np.flatnonzero(counts).tolist())
+    assert (np.diff(counts[found]) <= 0).all()
+
+
+def test_a_layer_that_is_foreseen_badly_is_foreseen_no_more_and_one_that_gets_better_is_again():
+    predictor, known = Predictor(gates(2), USED), gates(2)
+    x = np.random.default_rng(4).standard_normal((1, WIDTH)).astype(np.float32)
+    right = np.array(sorted(chosen(known[1].weight, x[0])))
+    wrong = np.array([expert for expert in range(EXPERTS) if expert not in right][:USED])
+    while predictor.expect(0, 1, x) is not None:
+        predictor.learn(1, wrong)
+    assert predictor.recall[1, 1] < LEAST_RECALL
+    for _ in range(100):
+        predictor.expect(0, 1, x)
+        predictor.learn(1, right)
+    assert predictor.expect(0, 1, x) is not None
+
+
+def test_beyond_the_last_layer_nothing_is_expected():
+    x = np.zeros((1, WIDTH), np.float32)
+    assert Predictor(gates(2), USED).expect(1, 1, x) is None
+    assert Predictor({}, USED).expect(0, 1, x) is None
