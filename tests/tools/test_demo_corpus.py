@@ -85,7 +85,7 @@ def test_every_question_of_the_corpus_is_recognised_as_one():
 def test_a_recogniser_matches_whatever_its_pattern_writes(pattern, seed):
     rng = Random(seed)
     named = {"sign": "+", "kind": "a tool", "owner": "a week"}
-    slots = {name: named.get(name, "7") for name in re.findall(r"\{([a-z_]+)\}", pattern)}
+    slots = {name: named.get(name, "7") for name in re.findall(r"\{([a-z_0-9]+)\}", pattern)}
     assert recogniser(pattern).fullmatch(plain(phrase(rng, [pattern]).format(**slots)))
 
 

@@ -10,7 +10,7 @@ from .everyday import EVERYDAY
 
 Part = str | tuple["Part", ...]
 
-SLOT = re.compile(r"\\\{([a-z_]+)\\\}")
+SLOT = re.compile(r"\\\{([a-z_0-9]+)\\\}")
 NUMBER = r"(?:\d+|zero|one|two|three|four|five|six|seven|eight|nine|ten|\w+teen|eleven|twelve|twenty)"
 # What a recogniser lets stand in a slot; in any other slot one to three words.
 SLOTS = {
@@ -171,19 +171,22 @@ def plain(text: str) -> str:
 
 def fixed(phrasing: str) -> list[str]:
     """Runs of letters that every text of a phrasing holds, whatever is in its slots."""
-    return re.findall(r"[a-z]{3,}", re.sub(r"\{[a-z_]+\}", " ", phrasing.lower()))
+    return re.findall(r"[a-z]{3,}", re.sub(r"\{[a-z_0-9]+\}", " ", phrasing.lower()))
 
 
 def recogniser(pattern: str) -> re.Pattern[str]:
     """Matches every `plain` text that `phrase` can write from a pattern, whatever is in the slots."""
 
+    def literal(text: str) -> str:
+        text = re.escape(text.lower()).replace(r"\ ", " *").replace("'", "'?")
+        for mark in (r"\?", r"\.", "!"):  # `plain` takes them off an end
+            text = text.replace(mark, f"{mark}?")
+        return SLOT.sub(lambda slot: SLOTS.get(slot[1], WORDS), text)
+
     def of(tree: tuple) -> str:
         return "".join(
-            SLOT.sub(lambda slot: SLOTS.get(slot[1], WORDS), re.escape(part.lower()).replace("'", "'?"))
-            if isinstance(part, str)
-            else "(?:" + "|".join(of(choice) for choice in part) + ")"
+            literal(part) if isinstance(part, str) else "(?:" + "|".join(of(choice) for choice in part) + ")"
             for part in tree
         )
 
-    spaced = of(parse(pattern)).replace(r"\ ", " *").replace(r"\?", r"\??").replace(r"\.", r"\.?")
-    return re.compile(spaced + r"[?.!, ]*")
+    return re.compile(of(parse(pattern)) + r"[?.!, ]*")
