@@ -6,6 +6,7 @@ LIBRARIES = {
     "accel.offload._store": "offload/store.c",
     "accel.runtime._sampling": "runtime/sampling.c",
     "accel.runtime.engines._llama_decode": "runtime/engines/llama_decode.c",
+    "accel.runtime.engines._llama_taps": "runtime/engines/llama_taps.c",
 }
 
 setup(

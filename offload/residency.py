@@ -106,16 +106,16 @@ class Residency:
             self._fetch(layer, numbers[~here].tolist())
             self.counts.stall[layer] += time.perf_counter() - start
 
-    def expect(self, layer: int, experts: np.ndarray, most: int) -> int:
+    def expect(self, layer: int, experts: np.ndarray, most: int, borrow: bool = False) -> int:
         """A layer will use these, the likeliest first: reads `most` of those that are not there; how many it asked for.
-        Never at the cost of what the present layer uses, or of what is expected already."""
+        Never at the cost of what the present layer uses, or of what is expected already; beyond the layer's own share
+        only if it may borrow, as for a prompt that uses nearly all experts of every layer."""
         numbers = (layer * self._experts + experts).astype(np.int32)
         self._expected[numbers[self.held[numbers]]] = True
-        wanted = numbers[~self.held[numbers]][:most].tolist()
-        victims = self._victims(layer, numbers)
+        victims = self._victims(layer, numbers, borrow)
         asked = 0
-        for number in wanted:
-            if not self._load(layer, number, victims, urgent=False):
+        for number in numbers[~self.held[numbers]][:most].tolist():
+            if not self._load(layer, number, victims, urgent=False, borrow=borrow):
                 break
             self._expected[number] = True
             asked += 1
@@ -163,7 +163,7 @@ class Residency:
 
     def _fetch(self, layer: int, missing: list[int]) -> None:
         """Has these read, or hurried where they are on their way, and waits."""
-        victims = self._victims(layer, self._present)
+        victims = self._victims(layer, self._present, borrow=True)
         wanted = []
         for number in missing:
             state = self.store.state[number]
@@ -174,9 +174,14 @@ class Residency:
             if self.held[number]:
                 self.counts.late[layer] += 1
             elif not self._load(layer, number, victims, urgent=True):
-                self.store.touch(number)
-                self._beside.append(number)
-                continue
+                # What is only expected, some of it still on its way, has the room that is needed now.
+                self._settle()
+                self._expected[:] = False
+                victims = self._victims(layer, self._present, borrow=True)
+                if not self._load(layer, number, victims, urgent=True):
+                    self.store.touch(number)
+                    self._beside.append(number)
+                    continue
             wanted.append(number)
         self.counts.beside[layer] += len(self._beside)
         try:
@@ -186,9 +191,11 @@ class Residency:
                 if self.store.state[number] == FAILED:
                     self._reap(number)
 
-    def _load(self, layer: int, number: int, victims: Iterator[int], urgent: bool) -> bool:
+    def _load(self, layer: int, number: int, victims: Iterator[int], urgent: bool, borrow: bool = True) -> bool:
         room = self.store.rooms[layer]
-        slot = self._slots.take(room) if self._number_held.sum() < sum(self._quotas) else None
+        more = self._number_held.sum() < sum(self._quotas)
+        may = borrow or self._number_held[layer] < self._quotas[layer]
+        slot = self._slots.take(room) if more and may else None
         victim = -1
         while slot is None:
             victim = next(victims, -1)
@@ -230,18 +237,22 @@ class Residency:
         self.held[number], self._slot[number], self._expected[number] = False, -1, False
         self._number_held[layer] -= 1
 
-    def _victims(self, layer: int, keep: np.ndarray) -> Iterator[int]:
-        """Who goes for an expert of this layer, least worth first: from layers that hold more than their share, then
-        from this layer, then from all others down to what is theirs in any case."""
+    def _victims(self, layer: int, keep: np.ndarray, borrow: bool) -> Iterator[int]:
+        """Who goes for an expert of this layer, least worth first: from layers that hold more than their share, if this
+        one has less or may borrow; then from this layer; then from all others, if it may borrow, down to what is
+        theirs in any case."""
         worth = self.policy.worth(self._layer)
         free = (self.store.state == RESIDENT) & ~self._expected
         free[keep] = False
         free[self._present] = False
         free = free.reshape(worth.shape)
-        for other in (self._number_held > np.array(self._quotas)).nonzero()[0].tolist():
-            if other != layer:
-                yield from self._of_layer(other, worth, free, self._quotas[other])
+        if borrow or self._number_held[layer] < self._quotas[layer]:
+            for other in (self._number_held > np.array(self._quotas)).nonzero()[0].tolist():
+                if other != layer:
+                    yield from self._of_layer(other, worth, free, self._quotas[other])
         yield from self._of_layer(layer, worth, free, 0)
+        if not borrow:
+            return
         for other in np.argsort(-self._number_held, kind="stable").tolist():
             if other != layer:
                 yield from self._of_layer(other, worth, free, self._floors[other])

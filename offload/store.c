@@ -53,10 +53,12 @@ typedef struct {
     int32_t page;
 } Table;
 
-typedef struct Job {
+typedef struct Job { /* one expert, whose pieces are read side by side */
     struct Job *next;
     int64_t slot;
     int32_t expert, victim;
+    int32_t begun, left; /* pieces handed out, and those not done */
+    int32_t problem;     /* why the first of them failed that did */
 } Job;
 
 typedef struct {
@@ -86,7 +88,7 @@ static void append(Queue *queue, Job *job) {
     queue->last = job;
 }
 
-static Job *taken(Queue *queue) {
+static Job *removed(Queue *queue) {
     Job *job = queue->first;
     if (job && !(queue->first = job->next)) queue->last = NULL;
     return job;
@@ -141,61 +143,69 @@ static int fetch(const File *file, char *to, int64_t length, int64_t offset, int
     return 0;
 }
 
-static int load(Store *store, const Job *job) {
-    const Table *table = &store->table;
-    const Piece *pieces = &table->pieces[(int64_t) job->expert * table->per_expert];
-    for (int i = 0; i < table->per_expert; i++) {
-        if (!pieces[i].length) continue;
-        const File *file = &table->files[pieces[i].file];
-        int problem = unchanged(file) ? 0 : CHANGED;
-        if (!problem)
-            problem = fetch(file, table->memory + job->slot + pieces[i].room, pieces[i].length, pieces[i].offset, table->page);
-        if (!problem && !unchanged(file)) problem = CHANGED;
-        if (problem) {
-            table->failed_piece[job->expert] = i;
-            return problem;
-        }
+/* Reads one piece into the job's slot and shows it in its place. */
+static int load(const Table *table, const Piece *piece, int64_t slot) {
+    if (!piece->length) return 0;
+    const File *file = &table->files[piece->file];
+    if (!unchanged(file)) return CHANGED;
+    int problem = fetch(file, table->memory + slot + piece->room, piece->length, piece->offset, table->page);
+    if (problem) return problem;
+    if (!unchanged(file)) return CHANGED;
+    return map(piece->place, piece->length, table->memory_file, slot + piece->room, MAP_POPULATE);
+}
+
+/* The next piece to be read, of an urgent job first: its number, and its job; NULL where there is nothing to do. */
+static Job *begun(Store *store, int32_t *piece) {
+    Table *table = &store->table;
+    Queue *queue = store->urgent.first ? &store->urgent : &store->later;
+    Job *job = queue->first;
+    if (!job) return NULL;
+    *piece = job->begun++;
+    if (!*piece) {
+        table->state[job->expert] = READING;
+        if (job->victim >= 0) hide(table, job->victim);
     }
-    for (int i = 0; i < table->per_expert; i++) {
-        if (!pieces[i].length) continue;
-        int problem = map(pieces[i].place, pieces[i].length, table->memory_file, job->slot + pieces[i].room, MAP_POPULATE);
-        if (problem) {
-            hide(table, job->expert);
-            table->failed_piece[job->expert] = i;
-            return problem;
-        }
+    if (job->begun == table->per_expert) removed(queue);
+    return job;
+}
+
+/* A piece is done: the last of them settles what became of the expert. */
+static void ended(Store *store, Job *job, int32_t piece, int problem) {
+    Table *table = &store->table;
+    if (problem && !job->problem) {
+        job->problem = problem;
+        table->failed_piece[job->expert] = piece;
     }
-    return 0;
+    if (--job->left) return;
+    if (job->problem) hide(table, job->expert);
+    store->reads += 1;
+    table->failure[job->expert] = job->problem;
+    table->slot[job->expert] = job->problem ? -1 : job->slot;
+    table->state[job->expert] = job->problem ? FAILED : RESIDENT;
+    free(job);
+    pthread_cond_broadcast(&store->done);
 }
 
 static void *serve(void *argument) {
     Store *store = argument;
-    Table *table = &store->table;
     pthread_mutex_lock(&store->lock);
     for (;;) {
         Job *job;
-        while (!(job = taken(&store->urgent)) && !(job = taken(&store->later)) && !store->ending)
-            pthread_cond_wait(&store->work, &store->lock);
+        int32_t number = 0;
+        while (!(job = begun(store, &number)) && !store->ending) pthread_cond_wait(&store->work, &store->lock);
         if (!job) break;
-        table->state[job->expert] = READING;
-        if (job->victim >= 0) hide(table, job->victim);
+        const Piece *piece = &store->table.pieces[(int64_t) job->expert * store->table.per_expert + number];
+        int64_t slot = job->slot;
         pthread_mutex_unlock(&store->lock);
 
         int64_t start = now();
-        int problem = load(store, job);
-        int64_t spent = now() - start, size = 0;
-        const Piece *pieces = &table->pieces[(int64_t) job->expert * table->per_expert];
-        for (int i = 0; i < table->per_expert; i++) size += pieces[i].length;
+        int problem = load(&store->table, piece, slot);
+        int64_t spent = now() - start;
 
         pthread_mutex_lock(&store->lock);
         store->nanoseconds += spent;
-        store->reads += 1;
-        store->bytes += problem ? 0 : size;
-        table->failure[job->expert] = problem;
-        table->slot[job->expert] = problem ? -1 : job->slot;
-        table->state[job->expert] = problem ? FAILED : RESIDENT;
-        free(job);
-        pthread_cond_broadcast(&store->done);
+        store->bytes += problem ? 0 : piece->length;
+        ended(store, job, number, problem);
     }
     pthread_mutex_unlock(&store->lock);
     return NULL;
@@ -203,8 +213,11 @@ static void *serve(void *argument) {
 
 EXPORT void accel_store_close(Store *store) {
     pthread_mutex_lock(&store->lock);
-    for (Job *job; (job = taken(&store->urgent)) || (job = taken(&store->later));) free(job);
     store->ending = 1;
+    for (Job *job; (job = removed(&store->urgent)) || (job = removed(&store->later));) {
+        job->left -= store->table.per_expert - job->begun; /* those that are read now; the last one frees it */
+        if (!job->left) free(job);
+    }
     pthread_cond_broadcast(&store->work);
     pthread_mutex_unlock(&store->lock);
     for (int i = 0; i < store->count; i++) pthread_join(store->threads[i], NULL);
@@ -234,7 +247,7 @@ EXPORT Store *accel_store_open(const Table *table, int threads) {
 EXPORT int accel_store_load(Store *store, int32_t expert, int32_t victim, int64_t slot, int urgent) {
     Job *job = malloc(sizeof *job);
     if (!job) return 0;
-    *job = (Job){NULL, slot, expert, victim};
+    *job = (Job){NULL, slot, expert, victim, 0, store->table.per_expert, 0};
     pthread_mutex_lock(&store->lock);
     if (victim >= 0) {
         store->table.state[victim] = ABSENT;
@@ -242,7 +255,7 @@ EXPORT int accel_store_load(Store *store, int32_t expert, int32_t victim, int64_
     }
     store->table.state[expert] = QUEUED;
     append(urgent ? &store->urgent : &store->later, job);
-    pthread_cond_signal(&store->work);
+    pthread_cond_broadcast(&store->work);
     pthread_mutex_unlock(&store->lock);
     return 1;
 }

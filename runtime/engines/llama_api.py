@@ -224,8 +224,8 @@ def load_model(options: EngineOptions, progress: Callable[[float], bool] | None 
     raise _load_error(Path(options.path).name, LOG.reason("it does not say why"))
 
 
-def new_context(model: int, options: EngineOptions, eval_callback: Any = None) -> int:
-    """A context's address. Raises EngineError."""
+def new_context(model: int, options: EngineOptions, eval_callback: Any = None, eval_data: int | None = None) -> int:
+    """A context's address. `eval_callback` is called with `eval_data`. Raises EngineError."""
     LOG.clear()
     if options.kv_type not in KV_TYPES:
         raise EngineError(f"'{options.kv_type}' is no format of a KV cache", f"choose one of {', '.join(KV_TYPES)}")
@@ -248,6 +248,7 @@ def new_context(model: int, options: EngineOptions, eval_callback: Any = None) -
     params.no_perf = True
     if eval_callback:
         params.cb_eval = ctypes.cast(eval_callback, binding.ggml_backend_sched_eval_callback)
+        params.cb_eval_user_data = eval_data
     context = _context_new(model, params)
     if not context:
         raise EngineError(f"no context could be made ({LOG.reason('out of memory?')})", "ask for a smaller context")

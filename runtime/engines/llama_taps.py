@@ -1,56 +1,151 @@
 """Values out of the middle of a llama.cpp forward."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
 
-from ...errors import EngineError
+import numpy as np
+
+from ...errors import AccelError, EngineError
 from . import llama_api as api
 from .base import Tap
 
 # what a tap asks for -> the graph node at which it is known
 _NODES = {"gate_input": "ffn_moe_logits", "experts": "ffn_moe_topk", "layer_output": "l_out"}
+_HOPS = 12  # nodes between the choice of experts and the gate's logits, at most
+_Call = ctypes.CFUNCTYPE(ctypes.c_bool, api.address, ctypes.c_int32, ctypes.c_int32)
+
+
+class _Wanted(ctypes.Structure):
+    """Wanted of llama_taps.c."""
+
+    _fields_ = (("prefix", ctypes.c_char_p), ("length", ctypes.c_int64), ("layers", api.address))
+
+
+class _Filter(ctypes.Structure):
+    """Filter of llama_taps.c."""
+
+    _fields_ = (
+        ("wanted", ctypes.POINTER(_Wanted)),
+        ("kinds", ctypes.c_int32),
+        ("layers", ctypes.c_int32),
+        ("name", ctypes.c_int64),
+        ("call", _Call),
+        ("failed", ctypes.c_uint8),
+    )
+
+
+class ChosenExperts:
+    """The experts that a layer is about to use, while its forward waits."""
+
+    def __init__(self, node: int) -> None:
+        self._node = node
+
+    @property
+    def experts(self) -> np.ndarray:
+        """(rows, used), int32: a view."""
+        return api.tensor_rows(self._node)
+
+    @property
+    def gate_input(self) -> np.ndarray | None:
+        """(rows, width), float32: a view; None where the graph hides it."""
+        node = api.Tensor.from_address(self._node)
+        for _ in range(_HOPS):
+            before = node.src[0] or node.view_src
+            if not before:
+                return None
+            node = api.Tensor.from_address(before)
+            if node.name.startswith(b"ffn_moe_logits-"):
+                return api.tensor_rows(node.src[1]) if node.src[1] else None
+        return None
 
 
 class Taps:
     """The one evaluation callback of a context. llama.cpp asks it about every node of every graph, and calls it again
     with the nodes it wanted once they are computed."""
 
-    def __init__(self, layers: int, experts: bool) -> None:
+    def __init__(
+        self, layers: int, experts: bool, before_experts: Callable[[int, ChosenExperts], object] | None = None
+    ) -> None:
+        """`before_experts(layer, chosen)` is called in every forward once a layer's experts are chosen and before they
+        are touched; unlike a tap it may raise, and the forward then computes nothing more."""
         self.names = frozenset(_NODES if experts else {"layer_output"})
-        self.callback = api.EvalCallback(self._visit)
         self._layers = layers
-        self._wanted: dict[bytes, list[Tap]] = {}
+        self._before_experts = before_experts
+        self._wanted: list[dict[int, list[Tap]]] = [{} for _ in _NODES]
         self._failure: BaseException | None = None
+        self._masks = np.zeros((len(_NODES), max(1, layers)), np.uint8)
+        kinds = [
+            _Wanted(node.encode(), len(node), mask.ctypes.data)
+            for node, mask in zip(_NODES.values(), self._masks, strict=True)
+        ]
+        self._filter = _Filter((_Wanted * len(kinds))(*kinds), len(kinds), layers, api.NAME_OFFSET, _Call(self._call))
+        self.data = ctypes.addressof(self._filter)  # what the callback is to be called with
+        self.callback = compiled() or api.EvalCallback(self._visit)
+        self.want(())
 
     def want(self, taps: Sequence[Tap]) -> None:
         """For the next forward. Raises EngineError where a tap asks for what is not there."""
-        self._wanted, self._failure = {}, None
+        self._failure, self._filter.failed = None, 0
+        self._masks[:] = 0
+        self._wanted = [{} for _ in _NODES]
+        if self._before_experts:
+            self._masks[_EXPERTS] = 1
         for tap in taps:
             if tap.what not in self.names or not 0 <= tap.layer < self._layers:
                 raise EngineError(f"there is no '{tap.what[:40]}' in layer {tap.layer}", "ask `can.taps`")
-            self._wanted.setdefault(f"{_NODES[tap.what]}-{tap.layer}".encode(), []).append(tap)
+            kind = list(_NODES).index(tap.what)
+            self._masks[kind, tap.layer] = 1
+            self._wanted[kind].setdefault(tap.layer, []).append(tap)
 
-    def failure(self) -> EngineError | None:
-        """What a tap raised in the forward that ended: an exception may not cross C, so it waited here."""
-        if self._failure is None:
-            return None
+    def failure(self) -> AccelError | None:
+        """What was raised in the forward that ended: an exception may not cross C, so it waited here."""
+        if self._failure is None or isinstance(self._failure, AccelError):
+            return self._failure
         error = EngineError(f"a tap failed ({type(self._failure).__name__}: {self._failure})")
         error.__cause__ = self._failure
         return error
 
-    def _visit(self, tensor: int, ask: bool, _: int) -> bool:
-        if not self._wanted:
-            return not ask
-        # By name each time: addresses are used again for other tensors.
-        taps = self._wanted.get(ctypes.string_at(tensor + api.NAME_OFFSET))
-        if taps and not ask and self._failure is None:
-            self._call(tensor, taps)
-        return taps is not None
-
-    def _call(self, tensor: int, taps: list[Tap]) -> None:
+    def _call(self, node: int, kind: int, layer: int) -> bool:
+        """One wanted value; False ends the forward."""
         try:
-            for tap in taps:
-                source = api.Tensor.from_address(tensor).src[1] if tap.what == "gate_input" else tensor
+            if kind == _EXPERTS and self._before_experts:
+                self._before_experts(layer, ChosenExperts(node))
+            for tap in self._wanted[kind].get(layer, ()):
+                source = api.Tensor.from_address(node).src[1] if kind == _GATE_INPUT else node
                 tap.call(api.tensor_rows(source))
         except BaseException as error:  # noqa: BLE001 - raised by the forward that it spoils
             self._failure = error
+        return self._failure is None
+
+    def _visit(self, node: int, ask: bool, _: int) -> bool:
+        """What `accel_visit` of llama_taps.c does, where it was not compiled."""
+        if self._filter.failed:
+            return ask
+        # By name each time: addresses are used again for other nodes.
+        name, dash, number = ctypes.string_at(node + api.NAME_OFFSET).decode(errors="replace").rpartition("-")
+        kind, layer = _KINDS.get(name), int(number) if number.isdecimal() else self._layers
+        if not dash or kind is None or layer >= self._layers or not self._masks[kind, layer]:
+            return not ask
+        if ask:
+            return True
+        self._filter.failed = not self._call(node, kind, layer)
+        return not self._filter.failed
+
+
+_KINDS = {node: kind for kind, node in enumerate(_NODES.values())}
+_GATE_INPUT, _EXPERTS = 0, 1
+
+
+@cache
+def compiled() -> Any:
+    """`accel_visit` of llama_taps.c, or None where it was not compiled, or does not load."""
+    found = find_spec(f"{__package__}._llama_taps")
+    if not found or not found.origin:
+        return None
+    try:
+        return ctypes.CDLL(found.origin).accel_visit
+    except (OSError, AttributeError):
+        return None

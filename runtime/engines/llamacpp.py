@@ -6,7 +6,8 @@ numbers of all leaves below it, since a row sees the cells that carry its own (s
 """
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +16,15 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ...errors import ContextFull, EngineError, ModelUnsupported, StateError
+from ...offload.gguf_header import read_header
+from ...units import Bytes
 from ..model import ModelSpec
 from . import llama_api as api
 from . import llama_decode
 from .base import Batch, Capabilities, Chooser, Chosen, Stop, Stopped, Tap, check_path
+from .llama_experts import Experts
+from .llama_lazy import mapped_lazily
+from .llama_rows import LlamaRows
 from .llama_taps import Taps
 from .llama_tree import END, Tree
 from .llama_vocabulary import LlamaVocabulary
@@ -29,19 +35,24 @@ from .state import read_state, write_filled
 def open_engine(options: EngineOptions, progress: Callable[[float], bool] | None = None) -> "LlamaCpp":
     """Raises ModelError, EngineError, Cancelled (where `progress` returned False)."""
     spec = ModelSpec.read(Path(options.path))
-    model = api.load_model(replace(options, path=spec.paths[0]), progress)
-    context = None
-    try:
-        taps = Taps(spec.layers, spec.experts > 0) if options.taps else None
-        context = api.new_context(model, options, taps.callback if taps else None)
+    options = replace(options, path=spec.paths[0], repack=options.repack and not options.expert_memory)
+    with mapped_lazily() if options.expert_memory else nullcontext():
+        model = api.load_model(options, progress)
+    with ExitStack() as opened:
+        opened.callback(api.model_free, model)
+        experts, taps = None, None
+        if options.expert_memory:
+            experts = Experts(read_header(Path(options.path)), spec.experts_used, Bytes(options.expert_memory))
+            opened.callback(experts.close)
+        if options.taps or experts:
+            taps = Taps(spec.layers, spec.experts > 0, experts.before if experts else None)
+        context = api.new_context(model, options, taps and taps.callback, taps and taps.data)
+        opened.callback(api.context_free, context)
         if not api.writes(model, context):
             raise ModelUnsupported(f"{spec.name} does not write token after token", "choose another model")
-        return LlamaCpp(options, spec, model, context, taps)
-    except BaseException:
-        if context:
-            api.context_free(context)
-        api.model_free(model)
-        raise
+        engine = LlamaCpp(options, spec, model, context, taps, experts)
+        opened.pop_all()
+        return engine
 
 
 class _Line:
@@ -72,44 +83,20 @@ class _Memory:
         return api.seq_last(self._memory, number) + 1
 
 
-class LlamaRows:
-    """See `base.Rows`. Views of the context's own buffer."""
-
-    __slots__ = ("_engine", "_wants")
-
-    def __init__(self, engine: "LlamaCpp", wants: np.ndarray) -> None:
-        self._engine = engine
-        self._wants = wants
-
-    def row(self, i: int) -> np.ndarray:
-        if not 0 <= i < len(self._wants) or not self._wants[i]:
-            raise IndexError(f"the logits of row {i} were not asked for")
-        return self._engine.logits(i)
-
-    def argmax(self) -> np.ndarray:
-        return np.array([logits.argmax() for logits in self._wanted()], np.int32)
-
-    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        k = min(k, self._engine.vocabulary.size)
-        tokens = np.empty((np.count_nonzero(self._wants), k), np.int32)
-        values = np.empty(tokens.shape, np.float32)
-        for i, logits in enumerate(self._wanted()):
-            least = np.partition(logits, len(logits) - k)[len(logits) - k]
-            near = np.flatnonzero(logits >= least)
-            tokens[i] = near[np.argsort(-logits[near], kind="stable")[:k]]
-            values[i] = logits[tokens[i]]
-        return values, tokens
-
-    def _wanted(self) -> Iterator[np.ndarray]:
-        # One row at a time: all of them together may be more than a plan has room for.
-        return (self._engine.logits(i) for i in np.flatnonzero(self._wants).tolist())
-
-
 class LlamaCpp:
     """See `base.Engine`."""
 
-    def __init__(self, options: EngineOptions, spec: ModelSpec, model: int, context: int, taps: Taps | None) -> None:
-        """Owns model and context from now on; see `open_engine`."""
+    def __init__(
+        self,
+        options: EngineOptions,
+        spec: ModelSpec,
+        model: int,
+        context: int,
+        taps: Taps | None,
+        experts: Experts | None = None,
+    ) -> None:
+        """Owns model, context and experts from now on; see `open_engine`."""
+        self.experts = experts
         self.spec = spec
         self.vocabulary = LlamaVocabulary(model)
         rollback = not (api.is_recurrent(model) or api.is_hybrid(model))
@@ -121,7 +108,7 @@ class LlamaCpp:
             outputs=options.outputs,
             branches=options.branches if rollback else 0,
             rollback=rollback,
-            taps=self._taps.names if self._taps else frozenset(),
+            taps=self._taps.names if self._taps and options.taps else frozenset(),
             save=True,
             decodes=llama_decode.compiled() is not None and not self._taps,
         )
@@ -174,7 +161,7 @@ class LlamaCpp:
         except (EngineError, ContextFull, Stopped):
             self._take_back(placed)
             raise
-        return LlamaRows(self, batch.wants)
+        return LlamaRows(self.logits, self.vocabulary.size, batch.wants)
 
     def decode(self, seq: int, token: int, chooser: Chooser, most: int, chosen: Chosen, stop: Stop) -> list[int]:
         law, line = chooser.compiled, self._line(seq)
@@ -207,7 +194,7 @@ class LlamaCpp:
         return view
 
     def _want(self, taps: Sequence[Tap]) -> None:
-        if self._taps is None:
+        if self._taps is None or (taps and not self.can.taps):
             raise EngineError("this engine was opened without taps", "open it with `taps`")
         self._taps.want(taps)
 
@@ -383,6 +370,8 @@ class LlamaCpp:
         if self._context:
             api.context_free(self._context)
             api.model_free(self._model)
+            if self.experts:
+                self.experts.close()
             self._context = self._model = None
             self._lines = []
 

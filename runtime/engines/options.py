@@ -21,6 +21,7 @@ class EngineOptions:
     gpu_layers: int = 0
     overrides: tuple[tuple[str, str], ...] = ()  # (pattern of tensor names, buffer type), the first that matches
     flash_attention: bool = True
+    expert_memory: int = 0  # bytes that experts may take; 0: all of the file is mapped, and the system decides
     taps: bool = False  # whether `forward` may be given taps; costs a few per cent
 
 

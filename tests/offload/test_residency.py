@@ -124,7 +124,8 @@ def test_the_budget_holds_and_what_is_used_is_there(rooms, budget, policy, at_on
                 assert here.all() or what == "prompt"
                 for far in range(1, 3):
                     if layer + far < layers:
-                        residency.expect(layer + far, data.draw(some), data.draw(st.integers(0, 4)))
+                        most, borrow = data.draw(st.integers(0, 4)), what == "prompt"
+                        residency.expect(layer + far, data.draw(some), most, borrow)
                 assert reader.memory <= residency.bytes_held <= budget
         assert reader.memory <= residency.bytes_held <= budget
         assert np.count_nonzero(residency.held) == len(reader.slots)

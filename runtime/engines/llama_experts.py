@@ -1,0 +1,133 @@
+"""Experts of an open model kept within a budget: what happens between the choice of experts and their use."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...devices.mappings import most_mappings
+from ...errors import EngineError
+from ...offload.gguf_header import Header
+from ...offload.layout import Layout
+from ...offload.policy import make_policy
+from ...offload.predict import Gate, Predictor
+from ...offload.residency import Residency
+from ...offload.store import Store, bases_of
+from ...units import Bytes
+from .llama_lazy import read_ranges
+from .llama_taps import ChosenExperts
+
+READERS = 4  # reads in flight
+AHEAD = 2  # layers that are foreseen
+POLICY = "lru"
+_MEMORY = 0.9  # of how long a layer takes, when another is timed
+
+
+class Experts:
+    """Of a model that was loaded lazily."""
+
+    def __init__(self, header: Header, used: int, budget: Bytes) -> None:
+        """Raises ModelError, EngineError."""
+        layout = Layout.of(header)
+        bases = tuple(bases_of(layout.files))
+        read_ranges(_dense(layout, header, bases))
+        self.store = Store(layout, bases, READERS)
+        pieces = len(self.store.layers) and max(map(len, layout.layers.values()))
+        self._used = used
+        self._places = {layer: place for place, layer in enumerate(layout.layers)}
+        self.residency = Residency(
+            self.store,
+            make_policy(POLICY, len(layout.layers), layout.experts),
+            layout.experts,
+            used,
+            budget,
+            most_mappings() // max(1, 2 * pieces),
+        )
+        self.predictor = Predictor(_gates(header, layout), used, AHEAD)
+        self._sizes = [layout.size_of(layer) for layer in layout.layers]
+        self._computing = np.full(len(self._sizes), 1e-3)  # seconds from one layer's experts to the next one's
+        self._left_at = 0.0
+        self._left = -1
+
+    def before(self, layer: int, chosen: ChosenExperts) -> None:
+        """Returns once what a layer chose is there, and has more read for the layers after it. Raises ModelError,
+        EngineError."""
+        place = self._places.get(layer)
+        if place is None:
+            return
+        self._time(place)
+        ids = chosen.experts
+        experts = ids[0].astype(np.int64) if len(ids) == 1 else np.unique(ids).astype(np.int64)
+        self.residency.use(place, experts)
+        if len(ids) == 1:
+            self.predictor.learn(place, experts)
+        self._look_ahead(place, chosen.gate_input)
+        self._left, self._left_at = place, time.perf_counter()
+
+    def close(self) -> None:
+        self.store.close()
+
+    def _time(self, place: int) -> None:
+        if place == self._left + 1:
+            spent = time.perf_counter() - self._left_at
+            self._computing[place] = _MEMORY * self._computing[place] + (1 - _MEMORY) * spent
+
+    def _look_ahead(self, place: int, inputs: np.ndarray | None) -> None:
+        """Walks on while all that the next layer will use is there or on its way; reads as much as there is time for
+        until its turn."""
+        if inputs is None:
+            return
+        seconds = 0.0
+        prompt = len(inputs) > 1
+        for far in range(1, 2 if prompt else self.predictor.ahead + 1):
+            later = place + far
+            if later >= len(self._sizes):
+                return
+            seconds += self._computing[later]
+            experts = self.predictor.expect(place, far, inputs)
+            if experts is None:
+                return
+            room = int(seconds * self.store.rate / self._sizes[later])
+            if self.residency.expect(later, experts, len(experts) if prompt else room, borrow=prompt):
+                return
+
+
+def _dense(layout: Layout, header: Header, bases: Sequence[int]) -> list[tuple[int, int]]:
+    """(address, end) of all that is no expert's."""
+    found = []
+    for file, (base, size) in enumerate(zip(bases, layout.sizes, strict=True)):
+        at = min(
+            (tensor.offset for tensor in header.tensors.values() if tensor.file == layout.files[file]), default=size
+        )
+        for number, start, end in layout.ranges():
+            if number == file:
+                found.append((base + at, base + start))
+                at = end
+        found.append((base + at, base + size))
+    return [(start, end) for start, end in found if start < end]
+
+
+def _gates(header: Header, layout: Layout) -> dict[int, Gate]:
+    """By place. A layer without a gate that can be read is not foreseen."""
+    gates = {}
+    for place, layer in enumerate(layout.layers):
+        weight = _matrix(header, f"blk.{layer}.ffn_gate_inp.weight")
+        norm = _matrix(header, f"blk.{layer}.ffn_norm.weight")
+        if weight is not None and weight.ndim == 2 and len(weight) == layout.experts:
+            gates[place] = Gate(weight, None if norm is None or norm.ndim != 1 else norm)
+    return gates
+
+
+def _matrix(header: Header, name: str) -> np.ndarray | None:
+    """Rows first, float32; None where there is none, or it is quantised."""
+    tensor = header.tensors.get(name)
+    kinds = {"F32": np.float32, "F16": np.float16}
+    if tensor is None or tensor.format not in kinds:
+        return None
+    with Path(tensor.file).open("rb") as file:
+        file.seek(tensor.offset)
+        raw = file.read(tensor.size)
+    if len(raw) != tensor.size:
+        raise EngineError(f"{tensor.file} ends within '{name}'", "load the model again")
+    return np.frombuffer(raw, kinds[tensor.format]).astype(np.float32).reshape(tensor.shape[::-1])
