@@ -29,29 +29,29 @@ class Predictor:
     def __init__(self, gates: Mapping[int, Gate], used: int, ahead: int = 3) -> None:
         self.ahead = ahead
         self._used = used
-        self._weights: dict[tuple[int, int], np.ndarray] = {}  # (layer, layer that is foreseen from it)
+        self._weights: dict[tuple[int, int], np.ndarray] = {}  # (layer, how far ahead)
         for layer, gate in gates.items():
             for far in range(1, ahead + 1):
                 if (later := gates.get(layer + far)) is not None:
-                    self._weights[layer, layer + far] = _as_seen_from(gate, later)
+                    self._weights[layer, far] = _as_seen_from(gate, later)
         layers = max(gates, default=-1) + 1
         self.recall = np.full((layers, ahead + 1), 0.75)  # of a layer, by how far ahead; a guess until it is seen
-        self._said: dict[tuple[int, int], np.ndarray] = {}  # of one token: (layer, how far ahead)
+        self._said: dict[tuple[int, int], set[int]] = {}  # of one token: (layer, how far ahead)
 
     def expect(self, layer: int, far: int, inputs: np.ndarray) -> np.ndarray | None:
         """The experts that the layer `far` layers on will use for these rows (rows, width), the likeliest first: as
         many as one token uses, or those of all rows. None where that is not known, or was wrong too often."""
-        weight = self._weights.get((layer, layer + far))
+        weight = self._weights.get((layer, far))
         if weight is None:
             return None
+        trusted = self.recall[layer + far, far] >= LEAST_RECALL
         if len(inputs) == 1:
-            found = _first(weight @ inputs[0], self._used)
-            self._said[layer + far, far] = found
-            return found if self.recall[layer + far, far] >= LEAST_RECALL else None
-        if self.recall[layer + far, far] < LEAST_RECALL:
+            found = (weight @ inputs[0]).argsort()[: -self._used - 1 : -1]
+            self._said[layer + far, far] = set(found.tolist())
+            return found if trusted else None
+        if not trusted:
             return None
-        scores = inputs @ weight.T
-        chosen = np.argpartition(-scores, self._used - 1, axis=1)[:, : self._used]
+        chosen = np.argpartition(-(inputs @ weight.T), self._used - 1, axis=1)[:, : self._used]
         wanted = np.bincount(chosen.ravel(), minlength=len(weight))
         return np.argsort(-wanted, kind="stable")[: np.count_nonzero(wanted)]
 
@@ -60,7 +60,7 @@ class Predictor:
         for far in range(1, self.ahead + 1):
             said = self._said.pop((layer, far), None)
             if said is not None:
-                right = np.isin(experts, said).mean()
+                right = len(said.intersection(experts.tolist())) / len(experts)
                 self.recall[layer, far] = _MEMORY * self.recall[layer, far] + (1 - _MEMORY) * right
 
 
@@ -71,8 +71,3 @@ def _as_seen_from(gate: Gate, later: Gate) -> np.ndarray:
         return weight
     norm = np.where(np.abs(gate.norm) > 1e-6, gate.norm, 1e-6)
     return np.ascontiguousarray(weight * (later.norm / norm).astype(np.float32))
-
-
-def _first(scores: np.ndarray, count: int) -> np.ndarray:
-    best = np.argpartition(-scores, count - 1)[:count] if count < len(scores) else np.arange(len(scores))
-    return best[np.argsort(-scores[best], kind="stable")]

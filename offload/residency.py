@@ -111,10 +111,13 @@ class Residency:
         Never at the cost of what the present layer uses, or of what is expected already; beyond the layer's own share
         only if it may borrow, as for a prompt that uses nearly all experts of every layer."""
         numbers = (layer * self._experts + experts).astype(np.int32)
-        self._expected[numbers[self.held[numbers]]] = True
+        held = self.held[numbers]
+        self._expected[numbers[held]] = True
+        if most < 1 or held.all():
+            return 0
         victims = self._victims(layer, numbers, borrow)
         asked = 0
-        for number in numbers[~self.held[numbers]][:most].tolist():
+        for number in numbers[~held][:most].tolist():
             if not self._load(layer, number, victims, urgent=False, borrow=borrow):
                 break
             self._expected[number] = True

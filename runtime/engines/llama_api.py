@@ -8,6 +8,7 @@ import ctypes
 import os
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +147,21 @@ def floats_at(place: int, count: int) -> np.ndarray:
 def tensor_rows(tensor: int) -> np.ndarray:
     """The values of a computed matrix, (rows, columns): a view where memory is the processor's own, else a copy."""
     it = Tensor.from_address(tensor)
-    kind = np.dtype(_DTYPES[it.type])
-    span = sum((it.ne[i] - 1) * it.nb[i] for i in range(2)) + kind.itemsize
     if _buffer_is_host(it.buffer):
-        memory = (ctypes.c_char * span).from_address(it.data)
-    else:
-        memory = ctypes.create_string_buffer(span)
-        _tensor_get(tensor, ctypes.addressof(memory), 0, span)
-    return np.ndarray((it.ne[1], it.ne[0]), kind, memoryview(memory), strides=(it.nb[1], it.nb[0]))
+        return _rows_at(it.data, it.type, it.ne[0], it.ne[1], it.nb[0], it.nb[1])
+    span = sum((it.ne[i] - 1) * it.nb[i] for i in range(2)) + it.nb[0]
+    memory = ctypes.create_string_buffer(span)
+    _tensor_get(tensor, ctypes.addressof(memory), 0, span)
+    return np.ndarray((it.ne[1], it.ne[0]), _DTYPES[it.type], memory, strides=(it.nb[1], it.nb[0]))
+
+
+@lru_cache(maxsize=4096)
+def _rows_at(place: int, kind: int, columns: int, rows: int, column: int, row: int) -> np.ndarray:
+    """A view: graphs are laid out alike in every step, and making one costs more than looking at it."""
+    dtype = np.dtype(_DTYPES[kind])
+    span = (columns - 1) * column + (rows - 1) * row + dtype.itemsize
+    memory = (ctypes.c_char * span).from_address(place)
+    return np.ndarray((rows, columns), dtype, memoryview(memory), strides=(row, column))
 
 
 class Log:
