@@ -49,6 +49,7 @@ typedef struct {
     int32_t *failure;        /* errno, CHANGED or ENDED */
     char *memory;            /* all slots, as they are filled */
     int memory_file;         /* all slots, as they are mapped */
+    int32_t experts;
     int32_t per_expert;
     int32_t page;
 } Table;
@@ -70,6 +71,7 @@ typedef struct {
     pthread_mutex_t lock;
     pthread_cond_t work, done;
     Queue urgent, later;
+    uint8_t *disturbed; /* of every expert: a page of its copy was hidden while it was read */
     pthread_t *threads;
     int count, ending;
     int64_t bytes, reads, nanoseconds; /* read so far; the time is that of all threads together */
@@ -98,8 +100,10 @@ static int map(char *place, int64_t length, int file, int64_t offset, int flags)
     return mmap(place, (size_t) length, PROT_READ, MAP_SHARED | MAP_FIXED | flags, file, offset) == MAP_FAILED ? errno : 0;
 }
 
-/* Shows the file again where an expert's copy was shown; pages shared with a resident neighbour show its copy. */
-static int hide(const Table *table, int32_t expert) {
+/* Shows the file again where an expert's copy was shown; pages shared with a resident neighbour show its copy, and one
+ * that is being read shows its own again once it is there. */
+static int hide(Store *store, int32_t expert) {
+    const Table *table = &store->table;
     int problem = 0;
     for (int i = 0; i < table->per_expert; i++) {
         const Piece *piece = &table->pieces[(int64_t) expert * table->per_expert + i];
@@ -107,6 +111,7 @@ static int hide(const Table *table, int32_t expert) {
         int64_t start = 0, end = piece->length;
         for (int side = 1; side <= 2; side++) {
             int32_t other = expert + (side == 1 ? -1 : 1);
+            if (piece->shares & side && table->state[other] == READING) store->disturbed[other] = 1;
             if (!(piece->shares & side) || table->state[other] != RESIDENT || table->slot[other] < 0) continue;
             const Piece *near = &table->pieces[(int64_t) other * table->per_expert + i];
             int64_t at = side == 1 ? near->length - table->page : 0;
@@ -115,8 +120,10 @@ static int hide(const Table *table, int32_t expert) {
             if (side == 1) start += table->page;
             else end -= table->page;
         }
-        if (start < end && !problem)
-            problem = map(piece->place + start, end - start, table->files[piece->file].plain, piece->offset + start, 0);
+        if (start >= end || problem) continue;
+        problem = map(piece->place + start, end - start, table->files[piece->file].plain, piece->offset + start, 0);
+        /* A page that is looked at all the same must not bring in megabytes of others. */
+        madvise(piece->place + start, (size_t) (end - start), MADV_RANDOM);
     }
     return problem;
 }
@@ -163,10 +170,21 @@ static Job *begun(Store *store, int32_t *piece) {
     *piece = job->begun++;
     if (!*piece) {
         table->state[job->expert] = READING;
-        if (job->victim >= 0) hide(table, job->victim);
+        if (job->victim >= 0) hide(store, job->victim);
     }
     if (job->begun == table->per_expert) removed(queue);
     return job;
+}
+
+/* Shows an expert's copy in all its places. */
+static int show(const Table *table, int32_t expert, int64_t slot) {
+    for (int i = 0; i < table->per_expert; i++) {
+        const Piece *piece = &table->pieces[(int64_t) expert * table->per_expert + i];
+        if (!piece->length) continue;
+        int problem = map(piece->place, piece->length, table->memory_file, slot + piece->room, MAP_POPULATE);
+        if (problem) return problem;
+    }
+    return 0;
 }
 
 /* A piece is done: the last of them settles what became of the expert. */
@@ -177,7 +195,9 @@ static void ended(Store *store, Job *job, int32_t piece, int problem) {
         table->failed_piece[job->expert] = piece;
     }
     if (--job->left) return;
-    if (job->problem) hide(table, job->expert);
+    if (store->disturbed[job->expert] && !job->problem) job->problem = show(table, job->expert, job->slot);
+    store->disturbed[job->expert] = 0;
+    if (job->problem) hide(store, job->expert);
     store->reads += 1;
     table->failure[job->expert] = job->problem;
     table->slot[job->expert] = job->problem ? -1 : job->slot;
@@ -222,6 +242,7 @@ EXPORT void accel_store_close(Store *store) {
     pthread_mutex_unlock(&store->lock);
     for (int i = 0; i < store->count; i++) pthread_join(store->threads[i], NULL);
     free(store->threads);
+    free(store->disturbed);
     free(store);
 }
 
@@ -233,8 +254,9 @@ EXPORT Store *accel_store_open(const Table *table, int threads) {
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->work, NULL);
     pthread_cond_init(&store->done, NULL);
+    store->disturbed = calloc((size_t) table->experts, 1);
     store->threads = calloc((size_t) threads, sizeof *store->threads);
-    while (store->threads && store->count < threads &&
+    while (store->disturbed && store->threads && store->count < threads &&
            !pthread_create(&store->threads[store->count], NULL, serve, store))
         store->count++;
     if (store->threads && store->count == threads) return store;
@@ -299,7 +321,7 @@ EXPORT int accel_store_evict(Store *store, int32_t expert) {
     pthread_mutex_lock(&store->lock);
     store->table.state[expert] = ABSENT;
     store->table.slot[expert] = -1;
-    int problem = hide(&store->table, expert);
+    int problem = hide(store, expert);
     pthread_mutex_unlock(&store->lock);
     return problem;
 }

@@ -54,6 +54,7 @@ class _Table(ctypes.Structure):
         ("failure", ctypes.c_void_p),
         ("memory", ctypes.c_void_p),
         ("memory_file", ctypes.c_int),
+        ("experts", ctypes.c_int32),
         ("per_expert", ctypes.c_int32),
         ("page", ctypes.c_int32),
     )
@@ -90,7 +91,7 @@ class Store:
             table = _Table(
                 ctypes.addressof(self._pieces), ctypes.addressof(self._files), self.state.ctypes.data,
                 self._slot.ctypes.data, self._failed_piece.ctypes.data, self._failure.ctypes.data,
-                self._memory_place, memory, len(self._pieces) // count, PAGE,
+                self._memory_place, memory, count, len(self._pieces) // count, PAGE,
             )  # fmt: skip
             self._store = self._library.accel_store_open(table, threads)
             if not self._store:

@@ -10,12 +10,12 @@ from ...devices.mappings import most_mappings
 from ...errors import EngineError
 from ...offload.gguf_header import Header
 from ...offload.layout import Layout
+from ...offload.pinned import Part, pin, whole_pages
 from ...offload.policy import make_policy
 from ...offload.predict import Gate, Predictor
 from ...offload.residency import Residency
 from ...offload.store import Store, bases_of
 from ...units import Bytes
-from .llama_lazy import read_ranges
 from .llama_taps import ChosenExperts
 
 READERS = 4  # reads in flight
@@ -31,7 +31,7 @@ class Experts:
         """Raises ModelError, EngineError."""
         layout = Layout.of(header)
         bases = tuple(bases_of(layout.files))
-        read_ranges(_dense(layout, header, bases))
+        self.pinned = pin(_dense(layout, header, bases), READERS)
         self.store = Store(layout, bases, READERS)
         pieces = len(self.store.layers) and max(map(len, layout.layers.values()))
         self._used = used
@@ -93,19 +93,17 @@ class Experts:
                 return
 
 
-def _dense(layout: Layout, header: Header, bases: Sequence[int]) -> list[tuple[int, int]]:
-    """(address, end) of all that is no expert's."""
+def _dense(layout: Layout, header: Header, bases: Sequence[int]) -> list[Part]:
+    """All that is no expert's, but the pages that it shares with one."""
     found = []
-    for file, (base, size) in enumerate(zip(bases, layout.sizes, strict=True)):
-        at = min(
-            (tensor.offset for tensor in header.tensors.values() if tensor.file == layout.files[file]), default=size
-        )
+    for file, (path, base, size) in enumerate(zip(layout.files, bases, layout.sizes, strict=True)):
+        at = min((tensor.offset for tensor in header.tensors.values() if tensor.file == path), default=size)
         for number, start, end in layout.ranges():
             if number == file:
-                found.append((base + at, base + start))
+                found.append(whole_pages(path, at, start, base))
                 at = end
-        found.append((base + at, base + size))
-    return [(start, end) for start, end in found if start < end]
+        found.append(whole_pages(path, at, size, base))
+    return [part for part in found if part]
 
 
 def _gates(header: Header, layout: Layout) -> dict[int, Gate]:

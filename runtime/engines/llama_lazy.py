@@ -2,15 +2,13 @@
 nodes: it asks the processor's backend whether this is one, and while a model loads here, the answer is yes."""
 
 import ctypes
-import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from . import llama_api as api
 
 _QUESTION = b"ggml_backend_cpu_is_numa"
 _CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
-_POPULATE_READ = 22  # MADV_POPULATE_READ, from Linux 5.14
 
 
 class _Registry(ctypes.Structure):
@@ -48,13 +46,3 @@ def mapped_lazily() -> Iterator[None]:
         yield
     finally:
         registry.get_function = theirs
-
-
-def read_ranges(ranges: Sequence[tuple[int, int]]) -> None:
-    """Reads these parts (address, end) of mappings, and no more, into memory: all are asked for, then awaited. From
-    then on a part that the system drops is read again with what lies after it, as usual."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    whole = [(start // mmap.PAGESIZE * mmap.PAGESIZE, end) for start, end in ranges]
-    for advice in (mmap.MADV_WILLNEED, _POPULATE_READ, mmap.MADV_NORMAL):
-        for start, end in whole:
-            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), advice)

@@ -1,0 +1,154 @@
+"""A Mixture-of-Experts model larger than memory: accel against llama.cpp's own mapping, all under one memory limit.
+
+    python tools/bench/experts.py MOE.gguf [--shares 0.6,0.4,0.25] [--rounds 3] [--tokens 64] [--topics 16] [--disk MB/s]
+
+MOE.gguf is one of `tools/synthetic_moe.py` (of as many topics). Every contestant runs in a fresh process under a cgroup
+that holds it, and the system's cache for it, to a share of the file's size; the file's pages are dropped before. They
+take turns, round by round. `mmap` is llama.cpp's mapping at the machine's read-ahead, `mmap-128` at Linux's default of
+128 KiB. Needs root and cgroup v1. One JSON line for every run, and a table at the end.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from pairs import environment
+
+from accel.offload.gguf_header import read_header
+from accel.offload.layout import Layout
+from accel.runtime.engines.options import EngineOptions
+
+CHILD = Path(__file__).with_name("experts_child.py")
+CGROUPS = Path("/sys/fs/cgroup")
+BESIDE = 260 << 20  # bytes of a process, its buffers and its cache, beside weights
+CONTESTANTS = ("mmap", "mmap-128", "exact")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--shares", default="0.6,0.4,0.25")
+    parser.add_argument("--contestants", default=",".join(CONTESTANTS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prompt", type=int, default=32)
+    parser.add_argument("--warm", type=int, default=64, help="tokens that are decoded before any is timed")
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--topics", type=int, default=16)
+    parser.add_argument("--context", type=int, default=1024)
+    parser.add_argument("--disk", type=int, default=0, help="throttle reads to so many MB/s")
+    given = parser.parse_args()
+    print(json.dumps(environment()), flush=True)
+    found: dict[tuple[float, str], list[dict[str, Any]]] = defaultdict(list)
+    for share in map(float, given.shares.split(",")):
+        for round in range(given.rounds):
+            names = given.contestants.split(",")
+            for name in names[round % len(names) :] + names[: round % len(names)]:
+                run = _run(given, name, share, seed=round)
+                found[share, name].append(run)
+                print(json.dumps({"share": share, "contestant": name, "round": round} | run), flush=True)
+    _show(found)
+
+
+def _run(given: argparse.Namespace, name: str, share: float, seed: int) -> dict[str, Any]:
+    size = given.model.stat().st_size
+    limit = int(share * size)
+    layout = Layout.of(read_header(given.model))
+    memory = limit - (size - layout.size) - BESIDE if name == "exact" else 0
+    options = EngineOptions(
+        str(given.model), given.context, batch=64, ubatch=64, outputs=1, threads=2, threads_prefill=2, repack=False,
+        expert_memory=min(memory, layout.size),
+    )  # fmt: skip
+    job = {"options": asdict(options), "prompt": given.prompt, "warm": given.warm, "tokens": given.tokens}
+    job |= {"topics": given.topics, "seed": seed}
+    _forget(given.model)
+    with (
+        _cgroup(limit, given.disk, given.model) as groups,
+        _read_ahead(given.model, 128 if name == "mmap-128" else None),
+    ):
+        done = subprocess.run(
+            [sys.executable, str(CHILD)],
+            input=json.dumps(job).encode(),
+            capture_output=True,
+            check=False,
+            preexec_fn=lambda: [(group / "cgroup.procs").write_text(str(os.getpid())) for group in groups],
+        )
+        peak = int((groups[0] / "memory.max_usage_in_bytes").read_text())
+        oom = int((groups[0] / "memory.oom_control").read_text().split("oom_kill ")[1].split()[0])
+    if done.returncode:
+        raise SystemExit(f"{name} at {share}: {done.returncode} {done.stderr.decode()[-1500:]}")
+    return json.loads(done.stdout) | {"limit": limit, "peak": peak, "oom_kills": oom}
+
+
+def _forget(path: Path) -> None:
+    """The system's cache holds nothing of it any more."""
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(file)
+
+
+@contextmanager
+def _cgroup(limit: int, disk: int, path: Path) -> Iterator[list[Path]]:
+    """Groups (the first for memory) that a process may be put into; gone afterwards."""
+    groups = [CGROUPS / "memory" / f"accel-bench-{os.getpid()}"]
+    groups += [CGROUPS / "blkio" / groups[0].name] if disk else []
+    for group in groups:
+        group.mkdir()
+    try:
+        (groups[0] / "memory.limit_in_bytes").write_text(str(limit))
+        if disk:
+            (groups[1] / "blkio.throttle.read_bps_device").write_text(f"{_device(path)} {disk * 10**6}")
+        yield groups
+    finally:
+        for group in groups:
+            group.rmdir()
+
+
+def _device(path: Path) -> str:
+    """The number of the disk, not of its part, that a file lies on."""
+    device = path.stat().st_dev
+    part = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
+    disk = part.parent if (part / "partition").exists() else part
+    return (disk / "dev").read_text().strip()
+
+
+@contextmanager
+def _read_ahead(path: Path, kilobytes: int | None) -> Iterator[None]:
+    setting = Path(f"/sys/dev/block/{_device(path)}/queue/read_ahead_kb")
+    before = setting.read_text()
+    if kilobytes is not None:
+        setting.write_text(str(kilobytes))
+    try:
+        yield
+    finally:
+        setting.write_text(before)
+
+
+def _show(found: dict[tuple[float, str], list[dict[str, Any]]]) -> None:
+    print(
+        f"{'limit':>6} {'contestant':11} {'tokens/s':>9} {'x mmap-128':>11} {'MB/token':>9} {'hit':>5} {'stall ms':>9} {'peak':>6}"
+    )
+    for (share, name), runs in found.items():
+        middle = {
+            what: median(run.get(what, 0.0) for run in runs) for what in ("decode", "bytes", "hits", "uses", "stall")
+        }
+        rivals = found.get((share, "mmap-128"), runs)
+        ratio = median(rival["decode"] / run["decode"] for rival, run in zip(rivals, runs, strict=True))
+        peak = max(run["peak"] / run["limit"] for run in runs)
+        print(
+            f"{share:6.0%} {name:11} {1 / middle['decode']:9.2f} {ratio:11.2f} {middle['bytes'] / 1e6:9.1f} "
+            f"{middle['hits'] / max(1, middle['uses']):5.0%} {1e3 * middle['stall']:9.1f} {peak:6.1%}"
+        )
+
+
+if __name__ == "__main__":
+    main()
