@@ -158,7 +158,7 @@ static int load(const Table *table, const Piece *piece, int64_t slot) {
     int problem = fetch(file, table->memory + slot + piece->room, piece->length, piece->offset, table->page);
     if (problem) return problem;
     if (!unchanged(file)) return CHANGED;
-    return map(piece->place, piece->length, table->memory_file, slot + piece->room, MAP_POPULATE);
+    return map(piece->place, piece->length, table->memory_file, slot + piece->room, 0);
 }
 
 /* The next piece to be read, of an urgent job first: its number, and its job; NULL where there is nothing to do. */
@@ -181,7 +181,7 @@ static int show(const Table *table, int32_t expert, int64_t slot) {
     for (int i = 0; i < table->per_expert; i++) {
         const Piece *piece = &table->pieces[(int64_t) expert * table->per_expert + i];
         if (!piece->length) continue;
-        int problem = map(piece->place, piece->length, table->memory_file, slot + piece->room, MAP_POPULATE);
+        int problem = map(piece->place, piece->length, table->memory_file, slot + piece->room, 0);
         if (problem) return problem;
     }
     return 0;
