@@ -20,7 +20,7 @@ from ..units import Bytes, from_json, to_json
 from .costs import Costs, DryRun, Kernel, Look, Overhead, RowTimes, usual_costs
 from .footprint import Placement
 from .model import ModelSpec
-from .plan import Goal, placements_to_try
+from .search import Goal, placements_to_try
 
 T = TypeVar("T")
 Say = Callable[[str], None]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..devices.machine import Machine
 from ..offload.gguf_header import FORMATS
 from ..units import Bytes, Rate
+from .expert_costs import COMPUTING, reading_seconds
 from .footprint import Placement, first_gpu_layer, is_multiplied_on_gpu
 from .law import Law
 from .model import ModelSpec, Weights
@@ -195,13 +196,18 @@ def usual_costs(machine: Machine) -> Costs:
 def decode_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
     """One token of one sequence, at the usual depth."""
     weights = forward_seconds(machine, model, placement, costs, threads, rows=1)
+    if placement.expert_memory:
+        weights = COMPUTING * weights + reading_seconds(machine, model, placement, rows=1)
     return weights + attention_seconds(machine, model, placement, costs, threads, min(placement.context, USUAL_DEPTH))
 
 
 def prefill_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
     """One token of a long prompt, in forwards of `placement.ubatch` rows."""
     rows = min(placement.ubatch, placement.context)
-    return forward_seconds(machine, model, placement, costs, threads, rows) / rows
+    computing = forward_seconds(machine, model, placement, costs, threads, rows)
+    if placement.expert_memory:  # a layer is read while the one before computes
+        computing = max(COMPUTING * computing, reading_seconds(machine, model, placement, rows))
+    return computing / rows
 
 
 def forward_seconds(

@@ -21,6 +21,8 @@ _POSITION = 256
 # Pages of a saved sequence's file that stand in memory at once: what was read or written is let go every half
 # millisecond, or later where other processes keep the processor (engines/state.py).
 _MAPPED_STATE = Bytes.from_mib(8)
+_EXPERT_PAGES = 6 * 4096  # three slices, whose first and last pages are another's too
+_BESIDE_EXPERTS = Bytes.from_mib(24)  # pages that experts share with others, and what the system reads around them
 _TEMPLATES = Bytes.from_mib(12)  # Python with jinja2; its files' pages are those of the front, too
 _PROMPT = 16  # bytes that it takes for every position of the prompt that it makes
 
@@ -48,6 +50,7 @@ class Placement:
     repack: bool = False
     gpu_layers: int = 0  # the last so many; the output matrix counts as one
     experts_in_memory: int = 0  # the first so many layers keep their experts in main memory
+    expert_memory: int = 0  # bytes for experts that are read as they are needed; 0: all of the file is mapped
 
     @property
     def cells(self) -> int:
@@ -82,7 +85,7 @@ def footprint(
     parts = [
         Allocation(MEMORY, "process", anonymous, "anonymous"),
         Allocation(MEMORY, "program files", mapped, "mapped"),
-        Allocation(MEMORY, "weights", mapped_weights(model, placement), "mapped"),
+        *_weights(model, placement),
         Allocation(MEMORY, "repacked weights", repacked_weights(model, placement, costs), "anonymous"),
         Allocation(MEMORY, "KV cache", kv_cache(model, placement, on_gpu=False), "anonymous"),
         Allocation(MEMORY, "compute buffer", compute, "anonymous"),
@@ -136,6 +139,22 @@ def is_multiplied_on_gpu(part: Weights, model: ModelSpec, placement: Placement) 
     """Embeddings that are the output matrix too are copied to the GPU as such."""
     tied = part.role == "embedding" and model.tied and placement.gpu_layers > 0
     return tied or is_on_gpu(part, model, placement)
+
+
+def _weights(model: ModelSpec, placement: Placement) -> tuple[Allocation, ...]:
+    if not placement.expert_memory:
+        return (Allocation(MEMORY, "weights", mapped_weights(model, placement), "mapped"),)
+    dense = Bytes(sum(model.sizes) - model.bytes_of("experts"))
+    return (
+        Allocation(MEMORY, "dense weights", dense, "pinned"),
+        Allocation(MEMORY, "experts", Bytes(placement.expert_memory), "pinned"),
+        Allocation(MEMORY, "pages beside experts", _BESIDE_EXPERTS, "mapped"),
+    )
+
+
+def expert_rooms(model: ModelSpec) -> tuple[Bytes, ...]:
+    """Memory of one expert of each layer that has some, in whole pages at both ends of every slice."""
+    return tuple(Bytes(part.size // model.experts + _EXPERT_PAGES) for part in model.weights if part.role == "experts")
 
 
 def mapped_weights(model: ModelSpec, placement: Placement) -> Bytes:

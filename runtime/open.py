@@ -83,7 +83,7 @@ def open_model(settings: Settings, say: Say = nobody, progress: Progress = nobod
     try:
         worker.start()
         worker.wait(progress)
-        if "measured on this model" not in plan.decode.rests_on:
+        if "measured on this model" not in plan.decode.rests_on and not plan.choices["expert_memory"].value:
             _time_rows(plan, worker)
     except BaseException:
         worker.stop()

@@ -10,7 +10,8 @@ from ..devices.probe import probe
 from ..errors import PlanRefused, SettingError
 from .calibrate import known_costs
 from .model import ModelSpec
-from .plan import SMALLER_KV, Goal, Plan, Refusal, make_plan
+from .plan import Plan, Refusal, make_plan
+from .search import SMALLER_KV, Goal
 from .settings import Settings
 
 Say = Callable[[str], None]

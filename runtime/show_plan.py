@@ -16,8 +16,9 @@ from .costs import Costs, usual_costs
 from .footprint import GPU, MEMORY, WORKER, Allocation, total
 from .library.find import plannable
 from .model import ModelSpec
-from .plan import Estimate, Goal, Plan, Refusal, cautions, make_plan
+from .plan import Estimate, Plan, Refusal, cautions, make_plan
 from .planning import goal_of, refused, this_machine
+from .search import Goal
 from .settings import Settings
 
 _BAR = 48  # characters

@@ -152,7 +152,7 @@ def tensor_rows(tensor: int) -> np.ndarray:
     span = sum((it.ne[i] - 1) * it.nb[i] for i in range(2)) + it.nb[0]
     memory = ctypes.create_string_buffer(span)
     _tensor_get(tensor, ctypes.addressof(memory), 0, span)
-    return np.ndarray((it.ne[1], it.ne[0]), _DTYPES[it.type], memory, strides=(it.nb[1], it.nb[0]))
+    return np.ndarray((it.ne[1], it.ne[0]), _DTYPES[it.type], memoryview(memory), strides=(it.nb[1], it.nb[0]))
 
 
 @lru_cache(maxsize=4096)

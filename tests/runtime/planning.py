@@ -6,7 +6,7 @@ from accel.devices.machine import Accelerator, Machine, Memory, Processor
 from accel.offload.gguf_header import FORMATS
 from accel.runtime.costs import Costs, Kernel, RowTimes
 from accel.runtime.model import ModelSpec, Weights
-from accel.runtime.plan import Goal
+from accel.runtime.search import Goal
 from accel.units import Bytes, Rate
 
 MIB = 2**20
@@ -35,11 +35,11 @@ def a_model(layers=4, width=512, format="Q4_0", vocabulary=1024, context=32768, 
     )  # fmt: skip
 
 
-def a_machine(memory=16 * 2**30, cores=4, gpu=0, unified=False, bandwidth=360e9):
+def a_machine(memory=16 * 2**30, cores=4, gpu=0, unified=False, bandwidth=360e9, moves=False):
     cards = (Accelerator("card", "cuda", Bytes(gpu), Bytes(gpu), Rate(bandwidth), unified=unified),) if gpu else ()
     rates = tuple(Rate(min(12e9 * n, 30e9)) for n in range(1, cores + 1))
     chip = Processor("chip", cores, cores, ("avx2",), rates)
-    return Machine("drawn", chip, Memory(Bytes(memory), Bytes(memory)), cards)
+    return Machine("drawn", chip, Memory(Bytes(memory), Bytes(memory)), cards, can_move_pages=moves)
 
 
 def kernels(format, cores):
@@ -69,6 +69,7 @@ machines = st.builds(
     gpu=st.one_of(st.just(0), sizes),
     unified=st.booleans(),
     bandwidth=st.floats(2e10, 2e12),
+    moves=st.booleans(),
 )
 goals = st.builds(
     Goal,

@@ -15,8 +15,9 @@ from accel.runtime.calibrate import keep_rows, known_costs, time_kernels
 from accel.runtime.costs import Kernel, Look, Overhead, RowTimes
 from accel.runtime.measure_costs import KernelResult
 from accel.runtime.model import ModelSpec
-from accel.runtime.plan import Goal, Plan, make_plan, placements_to_try
+from accel.runtime.plan import Plan, make_plan
 from accel.runtime.probe_model import ProbeShape, write_probe
+from accel.runtime.search import Goal, placements_to_try
 from accel.units import Rate
 
 MACHINE = probe()

@@ -7,8 +7,9 @@ from accel.runtime.calibrate import known_costs
 from accel.runtime.demo import target
 from accel.runtime.footprint import of_worker
 from accel.runtime.model import ModelSpec
-from accel.runtime.plan import Goal, Plan, engine_options, make_plan
+from accel.runtime.plan import Plan, engine_options, make_plan
 from accel.runtime.planning import probe
+from accel.runtime.search import Goal
 from accel.runtime.supervisor import Supervisor
 from accel.tools.bench.held import Peak, exercise
 

@@ -8,8 +8,9 @@ import accel
 from accel.errors import PlanRefused
 from accel.runtime import demo
 from accel.runtime.history import History
-from accel.runtime.plan import Goal, Refusal
+from accel.runtime.plan import Refusal
 from accel.runtime.planning import refused
+from accel.runtime.search import Goal
 from accel.units import Bytes
 
 STORIES = Path(__file__).resolve().parents[2].parent / "shared" / "assets" / "models" / "stories260K.gguf"

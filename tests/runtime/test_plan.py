@@ -10,17 +10,8 @@ from hypothesis import strategies as st
 from accel.devices.cards import card_names, load_card
 from accel.runtime.costs import Costs, RowTimes, usual_costs
 from accel.runtime.footprint import GPU, MEMORY, total
-from accel.runtime.plan import (
-    LEAST_CONTEXT,
-    USUAL_CONTEXT,
-    Goal,
-    Plan,
-    Refusal,
-    cautions,
-    engine_options,
-    make_plan,
-    placements_to_try,
-)
+from accel.runtime.plan import Plan, Refusal, cautions, engine_options, make_plan
+from accel.runtime.search import LEAST_CONTEXT, USUAL_CONTEXT, Goal, placements_to_try
 from accel.units import Bytes, from_json, to_json
 
 from .planning import MIB, a_machine, a_model, costs, goals, machines, models, sizes
@@ -28,7 +19,7 @@ from .planning import MIB, a_machine, a_model, costs, goals, machines, models, s
 COSTS = Costs(process=(Bytes(40 * MIB), Bytes(25 * MIB)), repacked={"Q4_0": 8})
 CHOICES = {
     "context", "sequences", "kv_type", "threads", "threads_prefill", "batch", "ubatch", "outputs", "repack",
-    "gpu_layers", "experts_in_memory",
+    "gpu_layers", "experts_in_memory", "expert_memory",
 }  # fmt: skip
 
 

@@ -7,9 +7,10 @@ from accel.devices.probe import probe
 from accel.errors import PlanRefused, UsageError
 from accel.runtime import calibrate, show_plan
 from accel.runtime.footprint import MEMORY, Allocation, total
-from accel.runtime.plan import Goal, Plan, Refusal, make_plan
+from accel.runtime.plan import Plan, Refusal, make_plan
 from accel.runtime.planning import refused
 from accel.runtime.probe_model import ProbeShape, write_probe
+from accel.runtime.search import Goal
 from accel.runtime.settings import resolve
 from accel.units import Bytes, from_json
 

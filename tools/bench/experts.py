@@ -1,6 +1,6 @@
 """A Mixture-of-Experts model larger than memory: accel against llama.cpp's own mapping, all under one memory limit.
 
-    python tools/bench/experts.py MOE.gguf [--shares 0.6,0.4,0.25] [--rounds 3] [--tokens 64] [--topics 16] [--disk MB/s]
+    python tools/bench/experts.py MOE.gguf [--shares 0.6,0.4,0.25] [--rounds 3] [--topics 16] [--disk MB/s]
 
 MOE.gguf is one of `tools/synthetic_moe.py` (of as many topics). Every contestant runs in a fresh process under a cgroup
 that holds it, and the system's cache for it, to a share of the file's size; the file's pages are dropped before. They
@@ -134,9 +134,7 @@ def _read_ahead(path: Path, kilobytes: int | None) -> Iterator[None]:
 
 
 def _show(found: dict[tuple[float, str], list[dict[str, Any]]]) -> None:
-    print(
-        f"{'limit':>6} {'contestant':11} {'tokens/s':>9} {'x mmap-128':>11} {'MB/token':>9} {'hit':>5} {'stall ms':>9} {'peak':>6}"
-    )
+    print(" limit contestant   tokens/s  x mmap-128  MB/token   hit  stall ms   peak")
     for (share, name), runs in found.items():
         middle = {
             what: median(run.get(what, 0.0) for run in runs) for what in ("decode", "bytes", "hits", "uses", "stall")

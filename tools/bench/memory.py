@@ -28,8 +28,8 @@ from accel.runtime.costs import USUAL_DEPTH, Costs, attention_seconds, decode_se
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.footprint import Placement, footprint, of_worker
 from accel.runtime.model import ModelSpec
-from accel.runtime.plan import OUTPUTS, Goal
 from accel.runtime.planning import this_machine
+from accel.runtime.search import OUTPUTS, Goal
 from accel.runtime.supervisor import Supervisor
 from accel.units import Bytes, from_json, to_json
 

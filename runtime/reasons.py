@@ -1,0 +1,109 @@
+"""Why a placement is as it is, in the words that a user reads. Pure."""
+
+from dataclasses import dataclass, replace
+
+from ..units import Bytes
+from .expert_costs import bytes_per_token, disk_rate, kept_share
+from .footprint import Placement, repacked_weights
+from .model import ModelSpec
+from .search import EXACT_KV, LEAST_CONTEXT, UBATCHES, USUAL_CONTEXT, WORTH, Search
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An automatic decision."""
+
+    value: bool | int | float | str
+    reason: str
+
+
+def choices_of(search: Search, placement: Placement, threads: int, rests_on: str) -> dict[str, Choice]:
+    model, goal = search.model, search.goal
+    return {
+        "context": Choice(placement.context, _why_context(search, placement)),
+        "sequences": Choice(goal.sequences, "as asked"),
+        "kv_type": Choice(placement.kv_type, _why_kv_type(search, placement)),
+        "threads": Choice(threads, "as asked" if goal.threads else f"{_why_threads(search, threads)} by {rests_on}"),
+        "threads_prefill": Choice(
+            search.threads_prefill, "as asked" if goal.threads else "a long prompt keeps every core busy"
+        ),
+        "batch": Choice(placement.ubatch, "as many rows as are computed at once"),
+        "ubatch": Choice(
+            placement.ubatch,
+            "larger batches do not get faster" if placement.ubatch == UBATCHES[0] else "larger buffers do not fit",
+        ),
+        "outputs": Choice(placement.outputs, f"{Bytes(placement.outputs * model.vocabulary * 4)} of logits"),
+        "repack": Choice(placement.repack, _why_repack(search, placement)),
+        "gpu_layers": Choice(placement.gpu_layers, _why_gpu_layers(search, placement)),
+        "experts_in_memory": Choice(placement.experts_in_memory, _why_experts(search, placement)),
+        "expert_memory": Choice(placement.expert_memory, _why_expert_memory(search, placement)),
+    }
+
+
+def _why_threads(search: Search, threads: int) -> str:
+    if threads == search.threads_prefill:
+        return "fewer decode slower"
+    return f"more would gain less than {WORTH - 1:.0%}, and lose more when other programs run,"
+
+
+def _why_context(search: Search, placement: Placement) -> str:
+    trained, context = search.model.context, placement.context
+    if search.goal.context:
+        asked = "as asked" if context == search.goal.context else "the most that can be asked for"
+        return "; ".join(filter(None, (asked, beyond(search.model, context))))
+    if context == trained:
+        return "all that the model was trained for"
+    if context == USUAL_CONTEXT:
+        return f"enough for a long conversation; the model was trained for {trained}"
+    return "what fits beside the weights" if context < LEAST_CONTEXT else "more would take room that makes it faster"
+
+
+def beyond(model: ModelSpec, context: int) -> str:
+    if not 0 < model.context < context:
+        return ""
+    return f"the model was trained for {model.context} positions and will not make sense beyond them"
+
+
+def _why_kv_type(search: Search, placement: Placement) -> str:
+    wish, kind = search.goal.kv_type, placement.kv_type
+    if wish == kind:
+        return "as asked"
+    if wish:
+        return f"{wish} does not divide this model's heads of {search.model.key_size}"
+    return "keeps the text exact" if kind == EXACT_KV else f"{EXACT_KV} does not fit, and another text is allowed"
+
+
+def _why_repack(search: Search, placement: Placement) -> str:
+    size = repacked_weights(search.model, replace(placement, repack=True), search.costs)
+    if placement.repack:
+        return f"a copy of {size} in the order that this processor reads fastest fits"
+    if not size:
+        return "this processor reads these weights best as they are"
+    if search.fits(replace(placement, repack=True)):
+        return f"a copy of {size} would not make it faster"
+    return f"a copy of {size} would make it faster and does not fit"
+
+
+def _why_gpu_layers(search: Search, placement: Placement) -> str:
+    if not search.accelerator:
+        present = search.machine.accelerators
+        return "the engine was built without accelerators" if present else "no accelerator"
+    if placement.gpu_layers > search.model.layers:
+        return f"every layer fits on {search.accelerator.name}"
+    return f"as many as fit on {search.accelerator.name}" if placement.gpu_layers else "main memory is faster"
+
+
+def _why_experts(search: Search, placement: Placement) -> str:
+    if not search.model.experts:
+        return "a dense model"
+    if placement.experts_in_memory:
+        return "their layers' attention gains more from the GPU than they do"
+    return "with their layers"
+
+
+def _why_expert_memory(search: Search, placement: Placement) -> str:
+    if not placement.expert_memory:
+        return "all of them are mapped" if search.model.experts else "a dense model"
+    share, size = kept_share(search.model, placement), bytes_per_token(search.model, placement)
+    rate = disk_rate(search.machine, search.model) / 1e9
+    return f"{share:.0%} of the experts fit; a token waits for about {size} of others, read at {rate:.1f} GB/s"

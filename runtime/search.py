@@ -1,0 +1,175 @@
+"""Which placements of a model a machine could have for a goal, and which of those that fit is best. Pure."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+
+from ..devices.machine import Machine
+from ..offload.quotas import least_budget
+from ..units import Bytes
+from .costs import Costs, decode_seconds, prefill_seconds
+from .footprint import GPU, MEMORY, Allocation, Placement, expert_rooms, footprint, total
+from .model import ModelSpec
+
+USUAL_CONTEXT = 8192  # where nothing is asked for: a long conversation
+LEAST_CONTEXT = 4096  # below it a conversation loses its beginning within a few turns
+MOST_CONTEXT = 2**20
+SMALL_CONTEXTS = (2048, 1024, 512)  # none below what a decoded token is assumed to look back at
+UBATCHES = (512, 128)
+WORTH = 1.5  # how much faster more threads must decode: all wait for the slowest, so on a busy machine they lose more
+OUTPUTS = 32  # rows with logits of one forward: a draft and its checks, or as many sequences
+EXACT_KV = "f16"
+SMALLER_KV = ("q8_0", "q4_0")
+_KEPT_FREE = 0.04  # of what is free now, for the rest of the system
+_GPU_KEPT_FREE = Bytes.from_mib(400)  # driver, kernels and their workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What the user wants; None leaves the choice to the planner."""
+
+    context: int | None = None  # positions that all sequences share
+    sequences: int = 1
+    memory: Bytes | None = None  # ceiling of what all that is started may hold in main memory
+    approximate: bool = False  # whether the text may differ from the exact one
+    kv_type: str | None = None
+    threads: int | None = None
+
+
+def placements_to_try(model: ModelSpec, goal: Goal) -> list[Placement]:
+    """Every shape of buffers that a plan for this goal may weigh: what is worth a dry run."""
+    contexts = (*_contexts(model, goal), *small_contexts(model, goal))
+    return [
+        _placement(model, goal, context, kind, ubatch)
+        for kind in _kv_types(model, goal)
+        for context in contexts
+        for ubatch in UBATCHES
+    ]
+
+
+def _contexts(model: ModelSpec, goal: Goal) -> tuple[int, ...]:
+    """Contexts that serve the goal, the largest first."""
+    if goal.context:
+        return (min(goal.context, MOST_CONTEXT),)
+    trained = model.context or USUAL_CONTEXT
+    return tuple(sorted({min(trained, USUAL_CONTEXT), min(trained, LEAST_CONTEXT)}, reverse=True))
+
+
+def small_contexts(model: ModelSpec, goal: Goal) -> tuple[int, ...]:
+    least = min(_contexts(model, goal))
+    return () if goal.context else tuple(context for context in SMALL_CONTEXTS if context < least)
+
+
+def _kv_types(model: ModelSpec, goal: Goal) -> tuple[str, ...]:
+    """Formats of the KV cache in order of preference; compressed ones only where the goal allows another text."""
+    if goal.kv_type in model.kv_types:
+        return (goal.kv_type,)
+    return (EXACT_KV, *(kind for kind in SMALLER_KV if goal.approximate and kind in model.kv_types))
+
+
+def _placement(model: ModelSpec, goal: Goal, context: int, kv_type: str, ubatch: int) -> Placement:
+    rows = min(ubatch, context)
+    outputs = max(min(OUTPUTS, rows), goal.sequences)
+    return Placement(context, goal.sequences, kv_type, max(rows, outputs), outputs)
+
+
+class Search:
+    """All placements of one model on one machine, and which of them is best."""
+
+    def __init__(self, machine: Machine, model: ModelSpec, goal: Goal, costs: Costs, spare: int = 0) -> None:
+        self.machine, self.model, self.goal, self.costs = machine, model, goal, costs
+        self.accelerator = machine.accelerators[0] if machine.accelerators and costs.offloads else None
+        self.unified = self.accelerator is not None and self.accelerator.unified
+        self.contexts, self.kv_types = _contexts(model, goal), _kv_types(model, goal)
+        free = Bytes(machine.memory.free * (1 - _KEPT_FREE))
+        self.room = {MEMORY: Bytes((min(free, goal.memory) if goal.memory is not None else free) - spare)}
+        if self.accelerator and not self.unified:
+            self.room[GPU] = Bytes(max(0, self.accelerator.free - _GPU_KEPT_FREE))
+
+    def best(self) -> Placement | None:
+        fitting = [placement for placement in self._wanted() if self.fits(placement)]
+        if fitting:
+            return max(fitting, key=self._rank)
+        wanted, small = tuple(self.contexts), small_contexts(self.model, self.goal)
+        for contexts in (wanted, small):
+            for placement in (*self.frugal(contexts), *self.managed(contexts)):
+                if self.fits(placement):
+                    return placement
+        return None
+
+    def _wanted(self) -> Iterator[Placement]:
+        for context, ubatch, repack in product(self.contexts, UBATCHES, (False, True)):
+            placement = _placement(self.model, self.goal, context, self.kv_types[0], ubatch)
+            yield from self._offloaded(replace(placement, repack=repack))
+
+    def frugal(self, contexts: Sequence[int]) -> Iterator[Placement]:
+        """Placements that spend nothing on speed, from the most to the least context in every format. No more goes to
+        the GPU than would go there with a wanted context."""
+        wanted = _placement(self.model, self.goal, self.contexts[-1], self.kv_types[0], UBATCHES[-1])
+        offloaded = next(self._offloaded(wanted))
+        for kind in self.kv_types:
+            for context in contexts:
+                placement = _placement(self.model, self.goal, context, kind, UBATCHES[-1])
+                yield replace(placement, gpu_layers=offloaded.gpu_layers, experts_in_memory=offloaded.experts_in_memory)
+
+    def managed(self, contexts: Sequence[int]) -> Iterator[Placement]:
+        """Placements that keep as many experts in memory as there is room for beside the least of these contexts, and
+        read the others as they are needed. Not beside a GPU."""
+        rooms = expert_rooms(self.model)
+        if not (self.machine.can_move_pages and rooms and contexts):
+            return
+        least, whole = least_budget(rooms, self.model.experts_used), Bytes(self.model.experts * sum(rooms))
+        for kind in self.kv_types:
+            placement = replace(
+                _placement(self.model, self.goal, min(contexts), kind, UBATCHES[-1]), expert_memory=least
+            )
+            left = self.room[MEMORY] - self.sizes(placement)[MEMORY]
+            if left >= 0:
+                yield replace(placement, expert_memory=Bytes(min(least + left, whole)))
+
+    def _offloaded(self, placement: Placement) -> Iterator[Placement]:
+        """The placement with as many layers on the GPU as fit there: whole, without some layers' experts, or none."""
+        if self.accelerator:
+            every = self.model.layers + 1
+            steps = (0, every) if self.unified else range(every + 1)
+            whole = [replace(placement, gpu_layers=count) for count in steps]
+            yield (most := self._last_that_fits_gpu(whole))
+            if self.model.experts and most.gpu_layers < every:
+                spared = range(self.model.layers, 0, -1)
+                yield self._last_that_fits_gpu(
+                    [placement, *(replace(placement, gpu_layers=every, experts_in_memory=count) for count in spared)]
+                )
+        yield placement
+
+    def _last_that_fits_gpu(self, growing: list[Placement]) -> Placement:
+        """Of placements that take more and more of the GPU; the first takes nothing of it."""
+        tier = MEMORY if self.unified else GPU
+        fitting = bisect_left(growing, True, lo=1, key=lambda placed: self.sizes(placed).get(tier, 0) > self.room[tier])
+        return growing[fitting - 1]
+
+    def _rank(self, placement: Placement) -> tuple[float, float, int]:
+        decode = decode_seconds(self.machine, self.model, placement, self.costs, self.threads(placement))
+        prefill = prefill_seconds(self.machine, self.model, placement, self.costs, self.threads_prefill)
+        return -decode, -prefill, placement.context
+
+    def threads(self, placement: Placement) -> int:
+        """The fewest that decode nearly as fast as any number would."""
+        counts = sorted({1, self.threads_prefill} | {times.threads for times in self.costs.rows})
+        seconds = partial(decode_seconds, self.machine, self.model, placement, self.costs)
+        enough = WORTH * min(map(seconds, counts))
+        return self.goal.threads or next(count for count in counts if seconds(count) <= enough)
+
+    @property
+    def threads_prefill(self) -> int:
+        return self.goal.threads or self.machine.processor.cores
+
+    def allocations(self, placement: Placement) -> tuple[Allocation, ...]:
+        return footprint(self.model, placement, self.costs, self.unified)
+
+    def sizes(self, placement: Placement) -> dict[str, Bytes]:
+        return total(self.allocations(placement))
+
+    def fits(self, placement: Placement) -> bool:
+        return all(size <= self.room[tier] for tier, size in self.sizes(placement).items())
