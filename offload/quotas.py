@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..units import Bytes
 
-FLOOR = 0.6  # of its quota that a layer keeps when others need room for a long prompt
+FLOOR = 0.5  # of its quota that a layer keeps when others need room for a long prompt
 
 
 def least_budget(rooms: Sequence[int], used: int) -> Bytes:
@@ -29,6 +29,6 @@ def share_out(rooms: Sequence[int], experts: int, used: int, budget: Bytes, most
     return tuple(quotas)
 
 
-def floors(quotas: Sequence[int], used: int) -> tuple[int, ...]:
+def floors(quotas: Sequence[int]) -> tuple[int, ...]:
     """Below which no layer is taken from for another."""
-    return tuple(max(used, int(FLOOR * quota)) for quota in quotas)
+    return tuple(int(FLOOR * quota) for quota in quotas)

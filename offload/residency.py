@@ -162,7 +162,7 @@ class Residency:
                     f"this system maps {self._most} experts at most, and a token uses more", "raise vm.max_map_count"
                 )
             raise EngineError(f"{budget} hold no token's experts", f"give them {least} at least")
-        return quotas, floors(quotas, self._used)
+        return quotas, floors(quotas)
 
     def _fetch(self, layer: int, missing: list[int]) -> None:
         """Has these read, or hurried where they are on their way, and waits."""

@@ -120,8 +120,9 @@ def _estimate(seconds: float, more: float, rests_on: str) -> Estimate:
 
 
 def _refusal(search: Search) -> Refusal:
-    *_, least = search.frugal((*search.contexts, *small_contexts(search.model, search.goal)))
-    sizes = search.sizes(least)
+    contexts = (*search.contexts, *small_contexts(search.model, search.goal))
+    *_, least = search.frugal(contexts)
+    sizes = min(map(search.sizes, (least, *search.barely_managed(contexts))), key=lambda sizes: sizes[MEMORY])
     lacking = {tier: size - search.room[tier] for tier, size in sizes.items() if size > search.room[tier]}
     return Refusal(search.goal, lacking, _nearest(search, sizes), _smaller(search))
 

@@ -116,18 +116,19 @@ class Search:
 
     def managed(self, contexts: Sequence[int]) -> Iterator[Placement]:
         """Placements that keep as many experts in memory as there is room for beside the least of these contexts, and
-        read the others as they are needed. Not beside a GPU."""
+        read the others as they are needed."""
+        whole = self.model.experts * sum(expert_rooms(self.model))
+        for least in self.barely_managed(contexts):
+            left = self.room[MEMORY] - self.sizes(least)[MEMORY]
+            yield replace(least, expert_memory=min(whole, least.expert_memory + max(0, left)))
+
+    def barely_managed(self, contexts: Sequence[int]) -> Iterator[Placement]:
+        """The same with what one token uses and no more. Not beside a GPU."""
         rooms = expert_rooms(self.model)
-        if not (self.machine.can_move_pages and rooms and contexts):
-            return
-        least, whole = least_budget(rooms, self.model.experts_used), Bytes(self.model.experts * sum(rooms))
-        for kind in self.kv_types:
-            placement = replace(
-                _placement(self.model, self.goal, min(contexts), kind, UBATCHES[-1]), expert_memory=least
-            )
-            left = self.room[MEMORY] - self.sizes(placement)[MEMORY]
-            if left >= 0:
-                yield replace(placement, expert_memory=Bytes(min(least + left, whole)))
+        if self.machine.can_move_pages and rooms and contexts:
+            for kind in self.kv_types:
+                placement = _placement(self.model, self.goal, min(contexts), kind, UBATCHES[-1])
+                yield replace(placement, expert_memory=least_budget(rooms, self.model.experts_used))
 
     def _offloaded(self, placement: Placement) -> Iterator[Placement]:
         """The placement with as many layers on the GPU as fit there: whole, without some layers' experts, or none."""

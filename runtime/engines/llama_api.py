@@ -147,6 +147,8 @@ def floats_at(place: int, count: int) -> np.ndarray:
 def tensor_rows(tensor: int) -> np.ndarray:
     """The values of a computed matrix, (rows, columns): a view where memory is the processor's own, else a copy."""
     it = Tensor.from_address(tensor)
+    if not it.ne[0] * it.ne[1]:  # of the last layer, where nobody wants logits
+        return np.empty((it.ne[1], it.ne[0]), _DTYPES[it.type])
     if _buffer_is_host(it.buffer):
         return _rows_at(it.data, it.type, it.ne[0], it.ne[1], it.nb[0], it.nb[1])
     span = sum((it.ne[i] - 1) * it.nb[i] for i in range(2)) + it.nb[0]

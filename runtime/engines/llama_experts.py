@@ -56,8 +56,10 @@ class Experts:
         place = self._places.get(layer)
         if place is None:
             return
-        self._time(place)
         ids = chosen.experts
+        if not len(ids):  # of the last layer, where nobody wants logits
+            return
+        self._time(place)
         experts = ids[0].astype(np.int64) if len(ids) == 1 else np.unique(ids).astype(np.int64)
         self.residency.use(place, experts)
         if len(ids) == 1:

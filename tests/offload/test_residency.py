@@ -152,10 +152,10 @@ def test_a_long_prompt_borrows_and_leaves_every_layer_its_floor():
     token(residency, *[(0, 1, 2, 3, 4)] * 4)
     residency.use(0, np.arange(EXPERTS))
     held = [int(residency.held[layer * EXPERTS : (layer + 1) * EXPERTS].sum()) for layer in range(4)]
-    assert held[0] == EXPERTS and min(held[1:]) >= 3
+    assert held[0] == EXPERTS and min(held[1:]) >= 2
     residency.use(1, np.arange(EXPERTS))  # takes back what the first holds beyond its share
     assert residency.held[EXPERTS : 2 * EXPERTS].sum() == EXPERTS
-    assert residency.held[:EXPERTS].sum() >= 3 and not reader.touched
+    assert residency.held[:EXPERTS].sum() >= 2 and not reader.touched
 
 
 def test_what_no_room_is_left_for_is_read_through_the_file_and_left_again():

@@ -128,6 +128,15 @@ def test_a_file_that_changes_stops_the_answer_and_names_the_expert(tmp_path):
     engine.close()
 
 
+def test_a_part_of_a_prompt_whose_logits_nobody_wants_is_forwarded_like_any_other(wanted):
+    engine = opened(1 << 30)
+    engine.forward(Batch.chain(0, TOKENS[:20], wants="none"))
+    engine.commit(0, range(20))
+    row = engine.forward(Batch.chain(0, TOKENS[20:PROMPT])).row(PROMPT - 21)
+    assert np.abs(row - np.frombuffer(wanted[0], np.float32)).max() < 1e-2
+    engine.close()
+
+
 def test_a_budget_below_one_token_is_refused():
     with pytest.raises(EngineError, match="at least"):
         opened(4096)
