@@ -10,11 +10,12 @@ _MMAP_THRESHOLD, _LARGE = -3, 2**22  # glibc's number of the setting; bytes
 
 def resident(pid: int | None = None) -> tuple[Bytes, Bytes]:
     """(anonymous, mapped) bytes of a process, this one where none is named; all count as anonymous where no one tells
-    them apart. Nothing where there is no such process."""
+    them apart. Nothing where there is no such process. Files that lie in memory alone are not counted: they may be
+    mapped twice, and whoever made one knows its size."""
     try:
         lines = Path(f"/proc/{pid or 'self'}/status").read_text().splitlines()
         kilobytes = {key: int(rest.split()[0]) for key, rest in (line.split(":", 1) for line in lines) if "Rss" in key}
-        return Bytes(kilobytes["RssAnon"] * 1024), Bytes((kilobytes["RssFile"] + kilobytes["RssShmem"]) * 1024)
+        return Bytes(kilobytes["RssAnon"] * 1024), Bytes(kilobytes["RssFile"] * 1024)
     except (OSError, KeyError, ValueError):
         import psutil
 

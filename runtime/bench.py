@@ -111,7 +111,7 @@ def _round(opened: Opened, prompt: tuple[int, ...], answer: int) -> _Round:
     now = worker.statistics()
     if not decoded:
         raise EngineError("the model ends every answer at once", "its speed cannot be measured this way")
-    return _Round(answers[0].timings.prefill, decoded / seconds, first, Bytes(now.anonymous + now.mapped))
+    return _Round(answers[0].timings.prefill, decoded / seconds, first, Bytes(now.anonymous + now.mapped + now.pinned))
 
 
 def _facts(opened: Opened, result: Result) -> dict[str, object]:

@@ -4,6 +4,7 @@ import gc
 import os
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -115,7 +116,7 @@ class EngineThread:
                     sequences.forget(conversation)
                     put(messages.Forgotten(id))
                 case messages.Survey(id):
-                    put(_statistics(id, sequences, generator))
+                    put(_statistics(id, engine, sequences, generator))
                 case messages.Measure():
                     self._later.append(request)
         except AccelError as error:
@@ -177,8 +178,9 @@ def _controls(engine: Engine) -> tuple[str, ...]:
     return tuple(messages.plain(vocabulary.text(token)) for token in named if not vocabulary.piece(token))
 
 
-def _statistics(id: int, sequences: Sequences, generator: Generator) -> messages.Statistics:
+def _statistics(id: int, engine: Engine, sequences: Sequences, generator: Generator) -> messages.Statistics:
     anonymous, mapped = resident()
+    offloaded = engine.offloaded()
     return messages.Statistics(
         id=id,
         forwards=generator.forwards,
@@ -190,4 +192,7 @@ def _statistics(id: int, sequences: Sequences, generator: Generator) -> messages
         context=sequences.context,
         anonymous=int(anonymous),
         mapped=int(mapped),
+        pinned=offloaded.pinned,
+        read=offloaded.read,
+        experts=tuple(messages.LayerUse(**asdict(use)) for use in offloaded.layers),
     )

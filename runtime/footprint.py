@@ -114,12 +114,13 @@ def total(parts: tuple[Allocation, ...]) -> dict[str, Bytes]:
     return sizes
 
 
-def of_worker(parts: tuple[Allocation, ...]) -> tuple[Bytes, Bytes]:
-    """(anonymous, mapped) bytes of main memory that the worker may hold."""
-    kinds = ("anonymous", "mapped")
+def of_worker(parts: tuple[Allocation, ...]) -> tuple[Bytes, Bytes, Bytes]:
+    """(anonymous, mapped, pinned) bytes of main memory that the worker may hold."""
     held = [part for part in parts if part.tier == MEMORY and part.process == WORKER]
-    anonymous, mapped = (Bytes(sum(part.size for part in held if part.kind == kind)) for kind in kinds)
-    return anonymous, mapped
+    anonymous, mapped, pinned = (
+        Bytes(sum(part.size for part in held if part.kind == kind)) for kind in ("anonymous", "mapped", "pinned")
+    )
+    return anonymous, mapped, pinned
 
 
 def first_gpu_layer(model: ModelSpec, placement: Placement) -> int:

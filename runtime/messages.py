@@ -17,7 +17,7 @@ from ..errors import STATUS, AccelError, LinkError, UsageError
 from .law import Law
 from .text import Markers
 
-VERSION = 1
+VERSION = 2
 MOST_PARTS = 2**16  # of one prompt
 KINDS: dict[str, type[AccelError]] = {kind.__name__: kind for kind in STATUS}
 _MOST_WORDS = 2000  # characters of an error's line
@@ -265,8 +265,22 @@ class Measured(Record, frozen=True):
     seconds: tuple[Seconds, ...]
 
 
+class LayerUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As `engines.base.LayerUse`."""
+
+    layer: Count
+    uses: Count
+    hits: Count
+    late: Count
+    beside: Count
+    expected: Count
+    fulfilled: Count
+    stall: Seconds
+    recall: Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
 class Statistics(Record, frozen=True):
-    """Since the worker is ready: `forwards`, `rows`, `generated`; the others now."""
+    """Since the worker is ready: `forwards`, `rows`, `generated`, `read` and `experts`; the others now."""
 
     id: Id
     forwards: Count
@@ -278,6 +292,9 @@ class Statistics(Record, frozen=True):
     context: Count
     anonymous: Count  # bytes that the process holds
     mapped: Count  # bytes of files that are in memory for it
+    pinned: Count = 0  # bytes that stay in place: of a model whose experts are read as they are needed
+    read: Count = 0  # bytes of experts
+    experts: Annotated[tuple[LayerUse, ...], msgspec.Meta(max_length=4096)] = ()  # of every layer that has some
 
 
 class Pong(Record, frozen=True):

@@ -43,7 +43,22 @@ def rate(done: Finished) -> float:
 
 def memory_line(now: Statistics, opened: Opened) -> str:
     """The worker's memory beside what the plan promised."""
-    return f"{Bytes(now.anonymous + now.mapped)} of {opened.planned} planned"
+    return f"{Bytes(now.anonymous + now.mapped + now.pinned)} of {opened.planned} planned"
+
+
+def expert_lines(now: Statistics) -> list[str]:
+    """How well keeping only a part of the experts in memory goes, in the mean over layers and tokens."""
+    uses = sum(layer.uses for layer in now.experts)
+    if not uses or not now.forwards:
+        return []
+    hits, late, expected = (sum(getattr(layer, kind) for layer in now.experts) for kind in ("hits", "late", "expected"))
+    stall = sum(layer.stall for layer in now.experts)
+    foreseen = sum(layer.recall for layer in now.experts) / len(now.experts)
+    return [
+        f"experts    {hits / uses:.0%} in memory when wanted, {late / uses:.0%} on their way; {Bytes(now.read)} read, "
+        f"{expected} experts ahead",
+        f"           {1e3 * stall / now.forwards:.1f} ms a forward waited for them; {foreseen:.0%} foreseen",
+    ]
 
 
 def status_line(session: Session, opened: Opened) -> str:
@@ -67,7 +82,9 @@ def statistics(session: Session, opened: Opened) -> str:
         ]
     lines += [
         f"context    {now.positions} of {now.context} tokens",
-        f"memory     {memory_line(now, opened)}: {Bytes(now.anonymous)} anonymous, {Bytes(now.mapped)} mapped",
+        f"memory     {memory_line(now, opened)}: {Bytes(now.anonymous)} anonymous, {Bytes(now.mapped)} mapped"
+        + (f", {Bytes(now.pinned)} pinned" if now.pinned else ""),
+        *expert_lines(now),
         f"seed       {session.wishes.law.seed}",
         f"chat       '{session.name}', {len(session.conversation.messages)} messages"
         + ("" if session.history else ", not kept on disk"),

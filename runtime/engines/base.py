@@ -81,6 +81,30 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class LayerUse:
+    """Of one layer's experts since the engine was opened."""
+
+    layer: int
+    uses: int  # experts that were used
+    hits: int  # of them in memory when they were wanted
+    late: int  # of the others on their way already
+    beside: int  # read through the file's own mapping, for want of room
+    expected: int  # read before they were wanted
+    fulfilled: int  # expected, and used at the layer's next turn
+    stall: float  # seconds that the layer waited
+    recall: float  # of its experts, how many were foreseen one layer before
+
+
+@dataclass(frozen=True, slots=True)
+class Offloaded:
+    """What an engine keeps in memory of a model that is larger, and how well that goes."""
+
+    pinned: int = 0  # bytes that stay in place: weights that every token needs, and experts
+    read: int = 0  # bytes since it was opened
+    layers: tuple[LayerUse, ...] = ()  # those that have experts
+
+
+@dataclass(frozen=True, slots=True)
 class Tap:
     """Calls `call(value)` in mid-forward with one named value of one layer; the call copies and returns, never raises.
 
@@ -223,6 +247,10 @@ class Engine(Protocol):
 
     def view(self, kv: Any = None, layers: Any = None) -> "Engine":
         """The same weights with sequences of its own, over part of the KV cache or part of the layers."""
+        ...
+
+    def offloaded(self) -> Offloaded:
+        """Empty where all of the model is simply there."""
         ...
 
     def close(self) -> None: ...

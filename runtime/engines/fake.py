@@ -19,7 +19,7 @@ import numpy as np
 from ...errors import Cancelled, ContextFull, EngineError, StateError
 from ...units import Bytes
 from ..model import ModelSpec
-from .base import Batch, Capabilities, Chooser, Chosen, Stop, Stopped, Tap, check_path
+from .base import Batch, Capabilities, Chooser, Chosen, Offloaded, Stop, Stopped, Tap, check_path
 from .options import FakeOptions
 from .state import read_state, write_state
 
@@ -293,6 +293,9 @@ class FakeEngine:
         self._drop_nodes(line)
         self._release(line.committed[length:])
         del line.committed[length:]
+
+    def offloaded(self) -> Offloaded:
+        return Offloaded()
 
     def length(self, seq: int) -> int:
         return len(self._line(seq).committed)

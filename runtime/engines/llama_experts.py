@@ -16,6 +16,7 @@ from ...offload.predict import Gate, Predictor
 from ...offload.residency import Residency
 from ...offload.store import Store, bases_of
 from ...units import Bytes
+from .base import LayerUse, Offloaded
 from .llama_taps import ChosenExperts
 
 READERS = 4  # reads in flight
@@ -66,6 +67,24 @@ class Experts:
             self.predictor.learn(place, experts)
         self._look_ahead(place, chosen.gate_input)
         self._left, self._left_at = place, time.perf_counter()
+
+    def offloaded(self) -> Offloaded:
+        counts, recall = self.residency.counts, self.predictor.recall
+        layers = tuple(
+            LayerUse(
+                layer=layer,
+                uses=int(counts.uses[place]),
+                hits=int(counts.hits[place]),
+                late=int(counts.late[place]),
+                beside=int(counts.beside[place]),
+                expected=int(counts.expected[place]),
+                fulfilled=int(counts.fulfilled[place]),
+                stall=float(counts.stall[place]),
+                recall=float(recall[place, 1]) if 0 < place < len(recall) else 0.0,
+            )
+            for layer, place in self._places.items()
+        )
+        return Offloaded(self.pinned + self.residency.bytes_held, self.store.counts[0], layers)
 
     def close(self) -> None:
         self.store.close()

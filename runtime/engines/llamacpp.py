@@ -21,7 +21,7 @@ from ...units import Bytes
 from ..model import ModelSpec
 from . import llama_api as api
 from . import llama_decode
-from .base import Batch, Capabilities, Chooser, Chosen, Stop, Stopped, Tap, check_path
+from .base import Batch, Capabilities, Chooser, Chosen, Offloaded, Stop, Stopped, Tap, check_path
 from .llama_experts import Experts
 from .llama_lazy import mapped_lazily
 from .llama_rows import LlamaRows
@@ -365,6 +365,9 @@ class LlamaCpp:
 
     def view(self, kv: Any = None, layers: Any = None) -> "LlamaCpp":
         raise EngineError("this engine has no views", "ask `can.view`")
+
+    def offloaded(self) -> Offloaded:
+        return self.experts.offloaded() if self.experts else Offloaded()
 
     def close(self) -> None:
         if self._context:

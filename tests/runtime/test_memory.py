@@ -24,6 +24,6 @@ def test_a_worker_that_answers_saves_and_loads_stays_within_its_plan(context, tm
     assert isinstance(plan, Plan)
     with Supervisor("llamacpp", engine_options(plan)) as worker, Peak(worker) as peak:
         exercise(worker, context, tmp_path)
-    anonymous, mapped = of_worker(plan.memory)
+    anonymous, mapped, _ = of_worker(plan.memory)
     assert 0.6 * anonymous < peak.anonymous <= anonymous
     assert 0.6 * mapped < peak.mapped <= mapped

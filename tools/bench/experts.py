@@ -29,7 +29,7 @@ from accel.runtime.engines.options import EngineOptions
 
 CHILD = Path(__file__).with_name("experts_child.py")
 CGROUPS = Path("/sys/fs/cgroup")
-BESIDE = 260 << 20  # bytes of a process, its buffers and its cache, beside weights
+BESIDE = 190 << 20  # bytes of a process, its buffers and its cache, beside weights
 CONTESTANTS = ("mmap", "mmap-128", "exact")
 
 

@@ -62,7 +62,7 @@ def compare(path: Path, context: int, kv_type: str, repack: bool, threads: int, 
     )  # fmt: skip
     peak = held(options)
     parts = footprint(model, placement, costs)
-    anonymous, mapped = of_worker(parts)
+    anonymous, mapped, _ = of_worker(parts)
     found = {
         "model": path.name, "context": context, "kv": kv_type, "repack": repack, "threads": threads,
         "anonymous": verdict(anonymous, peak.anonymous),
