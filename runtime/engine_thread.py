@@ -192,7 +192,7 @@ def _statistics(id: int, engine: Engine, sequences: Sequences, generator: Genera
         context=sequences.context,
         anonymous=int(anonymous),
         mapped=int(mapped),
-        pinned=offloaded.pinned,
-        read=offloaded.read,
+        pinned=int(offloaded.pinned),
+        read=int(offloaded.read),
         experts=tuple(messages.LayerUse(**asdict(use)) for use in offloaded.layers),
     )

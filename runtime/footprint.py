@@ -145,11 +145,12 @@ def is_multiplied_on_gpu(part: Weights, model: ModelSpec, placement: Placement) 
 def _weights(model: ModelSpec, placement: Placement) -> tuple[Allocation, ...]:
     if not placement.expert_memory:
         return (Allocation(MEMORY, "weights", mapped_weights(model, placement), "mapped"),)
-    dense = Bytes(sum(model.sizes) - model.bytes_of("experts"))
+    experts = model.bytes_of("experts")
+    dense, beside = Bytes(sum(model.sizes) - experts), min(_BESIDE_EXPERTS, Bytes(experts / 20))
     return (
         Allocation(MEMORY, "dense weights", dense, "pinned"),
         Allocation(MEMORY, "experts", Bytes(placement.expert_memory), "pinned"),
-        Allocation(MEMORY, "pages beside experts", _BESIDE_EXPERTS, "mapped"),
+        Allocation(MEMORY, "pages beside experts", beside, "mapped"),
     )
 
 
