@@ -7,12 +7,12 @@ import mmap
 import os
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..compiled import library
 from ..errors import EngineError, ModelChanged, ModelUnreadable
 from ..units import Rate
 from .layout import Expert, Layout
@@ -261,12 +261,8 @@ def bases_of(files: Sequence[Path]) -> Iterator[int]:
 @cache
 def _library() -> Any:
     """The functions of store.c, or None where it was not compiled, or does not load."""
-    found = find_spec(f"{__package__}._store")
-    if not found or not found.origin:
-        return None
-    try:
-        library = ctypes.CDLL(found.origin)
-    except OSError:
+    loaded = library(f"{__package__}._store")
+    if loaded is None:
         return None
     pointer, int32, int64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     for name, result, arguments in (
@@ -278,6 +274,6 @@ def _library() -> Any:
         ("evict", ctypes.c_int, (pointer, int32)),
         ("counts", None, (pointer, pointer)),
     ):
-        function = getattr(library, f"accel_store_{name}")
+        function = getattr(loaded, f"accel_store_{name}")
         function.restype, function.argtypes = result, arguments
-    return library
+    return loaded

@@ -23,11 +23,11 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..compiled import library
 from ..errors import EngineError, GrammarError, SettingError, UsageError
 from .engines.base import CompiledLaw
 from .law import Law
@@ -195,13 +195,10 @@ class Sampler:
 @cache
 def compiled() -> Any:
     """`accel_choose` of sampling.c, or None where it was not compiled, or does not load."""
-    found = find_spec(f"{__package__}._sampling")
-    if not found or not found.origin:
+    loaded = library(f"{__package__}._sampling", with_lock=True)
+    if loaded is None:
         return None
-    try:
-        choose = ctypes.PyDLL(found.origin).accel_choose  # microseconds: Python's lock is not given away for them
-    except (OSError, AttributeError):
-        return None
+    choose = loaded.accel_choose
     choose.restype = ctypes.c_int64
     choose.argtypes = (
         *(ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_int64),

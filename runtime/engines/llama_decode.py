@@ -2,11 +2,11 @@
 
 import ctypes
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from ...compiled import library
 from . import llama_api as api
 from .base import Chosen, CompiledLaw, Stop
 
@@ -56,13 +56,10 @@ class Decoder:
 @cache
 def compiled() -> Any:
     """`accel_decode` of llama_decode.c, or None where it was not compiled, or does not load."""
-    found = find_spec(f"{__package__}._llama_decode")
-    if not found or not found.origin:
+    loaded = library(f"{__package__}._llama_decode")
+    if loaded is None:
         return None
-    try:
-        decode = ctypes.CDLL(found.origin).accel_decode  # Python's lock is given away: this takes milliseconds
-    except (OSError, AttributeError):
-        return None
+    decode = loaded.accel_decode
     decode.restype = ctypes.c_int32
     decode.argtypes = (
         *(ctypes.POINTER(_Engine), ctypes.POINTER(_Law), api.address),

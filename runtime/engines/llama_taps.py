@@ -3,11 +3,11 @@
 import ctypes
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from ...compiled import library
 from ...errors import AccelError, EngineError
 from . import llama_api as api
 from .base import Tap
@@ -142,10 +142,5 @@ _GATE_INPUT, _EXPERTS = 0, 1
 @cache
 def compiled() -> Any:
     """`accel_visit` of llama_taps.c, or None where it was not compiled, or does not load."""
-    found = find_spec(f"{__package__}._llama_taps")
-    if not found or not found.origin:
-        return None
-    try:
-        return ctypes.CDLL(found.origin).accel_visit
-    except (OSError, AttributeError):
-        return None
+    loaded = library(f"{__package__}._llama_taps")
+    return loaded and loaded.accel_visit
