@@ -1,8 +1,10 @@
 """From a model's header to a plan for it: what the chat, the bench and `accel plan` have in common."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from ..compiled import library
 from ..devices.machine import Machine
 from ..devices.measure import measured
 from ..devices.paths import cache_dir
@@ -35,8 +37,9 @@ def goal_of(settings: Settings) -> Goal:
 
 
 def this_machine(say: Say = nobody) -> Machine:
-    """With its speeds, measured once and kept."""
-    return measured(probe(), cache_dir(), say=say)
+    """With its speeds, measured once and kept, and what this installation can do there."""
+    machine = measured(probe(), cache_dir(), say=say)
+    return replace(machine, can_move_pages=machine.can_move_pages and library("accel.offload._store") is not None)
 
 
 def plan_for(path: Path, goal: Goal, machine: Machine, say: Say = nobody) -> Plan | Refusal:
