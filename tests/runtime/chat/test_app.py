@@ -103,6 +103,8 @@ def _take_terminal() -> None:
     import fcntl
     import termios
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests in the background has it ignored
+
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
