@@ -44,7 +44,9 @@ class Counts:
     late: np.ndarray = field(init=False)  # of the others expected already, and on their way
     beside: np.ndarray = field(init=False)  # read through the file's own mapping: no room was left
     expected: np.ndarray = field(init=False)  # read because they were expected
-    fulfilled: np.ndarray = field(init=False)  # of those used at the layer's next turn
+    fulfilled: np.ndarray = field(
+        init=False
+    )  # foreseen, whether there already or read, and used at the layer's next turn
     stall: np.ndarray = field(init=False)  # seconds that a layer waited
 
     def __post_init__(self) -> None:
@@ -81,10 +83,6 @@ class Residency:
     def bytes_held(self) -> Bytes:
         """Of memory that slots take now; never more than the budget."""
         return Bytes(self._slots.used)
-
-    @property
-    def quotas(self) -> tuple[int, ...]:
-        return self._quotas
 
     def use(self, layer: int, experts: np.ndarray) -> None:
         """Before a layer computes with these experts (no two alike): returns once they are there. Raises ModelError
@@ -124,10 +122,6 @@ class Residency:
             asked += 1
         self.counts.expected[layer] += asked
         return asked
-
-    def absent(self, layer: int, experts: np.ndarray) -> np.ndarray:
-        """Those of a layer's experts that are neither there nor on their way, in their order."""
-        return experts[~self.held[layer * self._experts + experts]]
 
     def resize(self, budget: Bytes) -> None:
         """Takes memory back, or gives more, between two forwards. Raises EngineError where that is too small."""

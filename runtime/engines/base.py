@@ -90,7 +90,7 @@ class LayerUse:
     late: int  # of the others on their way already
     beside: int  # read through the file's own mapping, for want of room
     expected: int  # read before they were wanted
-    fulfilled: int  # expected, and used at the layer's next turn
+    fulfilled: int  # foreseen, whether there already or read, and used at the layer's next turn
     stall: float  # seconds that the layer waited
     recall: float  # of its experts, how many were foreseen one layer before
 

@@ -31,21 +31,22 @@ class Experts:
     def __init__(self, header: Header, used: int, budget: Bytes) -> None:
         """Raises ModelError, EngineError."""
         layout = Layout.of(header)
+        if not layout.layers:
+            raise EngineError("this model has no experts to keep apart", "open it without memory for experts")
         bases = tuple(bases_of(layout.files))
         self.pinned = pin(_dense(layout, header, bases), READERS)
         self.store = Store(layout, bases, READERS)
-        pieces = len(self.store.layers) and max(map(len, layout.layers.values()))
-        self._used = used
+        pieces = max(map(len, layout.layers.values()))
         self._places = {layer: place for place, layer in enumerate(layout.layers)}
-        self.residency = Residency(
-            self.store,
-            make_policy(POLICY, len(layout.layers), layout.experts),
-            layout.experts,
-            used,
-            budget,
-            most_mappings() // max(1, 2 * pieces),
-        )
-        self.predictor = Predictor(_gates(header, layout), used, AHEAD)
+        policy = make_policy(POLICY, len(layout.layers), layout.experts)
+        try:
+            self.residency = Residency(
+                self.store, policy, layout.experts, used, budget, most_mappings() // (2 * pieces)
+            )
+            self.predictor = Predictor(_gates(header, layout), used, AHEAD)
+        except BaseException:
+            self.store.close()  # it has threads
+            raise
         self._sizes = [layout.size_of(layer) for layer in layout.layers]
         self._computing = np.full(len(self._sizes), 1e-3)  # seconds from one layer's experts to the next one's
         self._left_at = 0.0

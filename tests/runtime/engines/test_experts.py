@@ -12,7 +12,7 @@ import pytest
 from accel.errors import EngineError, ModelChanged
 from accel.offload.quotas import least_budget
 from accel.offload.store import _library
-from accel.runtime.demo import target
+from accel.runtime.demo import draft, target
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Batch
 from accel.runtime.engines.options import EngineOptions
@@ -135,6 +135,11 @@ def test_a_part_of_a_prompt_whose_logits_nobody_wants_is_forwarded_like_any_othe
     row = engine.forward(Batch.chain(0, TOKENS[20:PROMPT])).row(PROMPT - 21)
     assert np.abs(row - np.frombuffer(wanted[0], np.float32)).max() < 1e-2
     engine.close()
+
+
+def test_a_dense_model_has_no_experts_to_keep():
+    with pytest.raises(EngineError, match="no experts"):
+        open_engine("llamacpp", replace(PLAIN, path=str(draft()), expert_memory=1 << 30))
 
 
 def test_a_budget_below_one_token_is_refused():
