@@ -63,7 +63,8 @@ def is_busy() -> bool:
     own, began = _own_seconds(), time.monotonic()
     used = psutil.cpu_percent(interval=0.1)
     seconds = (time.monotonic() - began) * (psutil.cpu_count() or 1)
-    return used - 100 * (_own_seconds() - own) / seconds > _BUSY
+    ours = max(_own_seconds() - own, 0.0)  # a child that ended and nobody waited for takes its seconds with it
+    return used - 100 * ours / seconds > _BUSY
 
 
 def _own_seconds() -> float:

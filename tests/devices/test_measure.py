@@ -91,13 +91,16 @@ def test_only_what_others_compute_makes_a_machine_busy(monkeypatch) -> None:
         child.kill()
     assert own > before
     assert measure._own_seconds() >= own  # of a child that has ended too
-    for used, busy in ((0.0, False), (100.0, True)):
-        monkeypatch.setattr("psutil.cpu_percent", lambda interval, used=used: used)
+    for used, before, after, busy in (
+        (0.0, 0.0, 0.0, False),
+        (100.0, 0.0, 0.0, True),
+        (100.0, 0.0, 1000.0, False),
+        (0.0, 1000.0, 0.0, False),  # a child ended unseen
+    ):
+        seconds = iter([before, after])
+        monkeypatch.setattr("psutil.cpu_percent", lambda interval, used=used: time.sleep(0.01) or used)
+        monkeypatch.setattr(measure, "_own_seconds", lambda seconds=seconds: next(seconds))
         assert measure.is_busy() is busy
-    monkeypatch.setattr("psutil.cpu_percent", lambda interval: time.sleep(0.01) or 100.0)
-    seconds = iter([0.0, 1000.0])
-    monkeypatch.setattr(measure, "_own_seconds", lambda: next(seconds))
-    assert not measure.is_busy()
 
 
 def test_a_cache_on_a_disk_that_probe_does_not_know_is_a_disk_too(tmp_path: Path) -> None:
