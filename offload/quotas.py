@@ -20,12 +20,11 @@ def share_out(rooms: Sequence[int], experts: int, used: int, budget: Bytes, most
     each = min(experts, budget // max(1, sum(rooms)), most // max(1, layers))
     if each < used:
         return None
-    left, more = budget - each * sum(rooms), most - each * layers
-    quotas = []
+    left, more, quotas = budget - each * sum(rooms), most - each * layers, []
     for room in rooms:
-        extra = each < experts and left >= room and more > 0
-        left, more = left - room * extra, more - extra
-        quotas.append(each + extra)
+        # The first that has no room ends it: another one's would be taken away again with a little more memory.
+        left, more = left - room, more - 1
+        quotas.append(each + (each < experts and left >= 0 and more >= 0))
     return tuple(quotas)
 
 
