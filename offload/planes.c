@@ -14,6 +14,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 typedef uint8_t Bytes __attribute__((vector_size(16)));
+typedef uint64_t Pair __attribute__((vector_size(16)));
 typedef Bytes LookUp(Bytes table, Bytes index); /* of indices below 16 */
 
 INLINE Bytes taken(const uint8_t *from) {
@@ -33,12 +34,10 @@ static Bytes look_up_plain(Bytes table, Bytes index) {
 }
 
 INLINE void expand_q4_0(LookUp *look_up, Bytes table, const uint8_t *codes, uint8_t *block) {
-    uint64_t both, halves[2];
+    uint64_t both;
     memcpy(&both, codes + 2, 8);
-    halves[0] = both & 0x0f0f0f0f0f0f0f0f;
-    halves[1] = both >> 4 & 0x0f0f0f0f0f0f0f0f;
     memcpy(block, codes, 2);
-    put(block + 2, look_up(table, taken((const uint8_t *) halves)));
+    put(block + 2, look_up(table, (Bytes) (Pair){both & 0x0f0f0f0f0f0f0f0f, both >> 4 & 0x0f0f0f0f0f0f0f0f}));
 }
 
 /* 16 bytes with two codes each become 32 bytes. */

@@ -59,9 +59,10 @@ class Span(NamedTuple):
 
 def span_of(start: int, size: int, block: int, file_size: int, page: int = PAGE) -> Span:
     """Of a slice of whole blocks. Where no block lies off the pages at its ends, all is kept."""
-    first, last = start // page * page, min(-(-(start + size) // page) * page, file_size)
+    end = start + int(size)
+    first, last = start // page * page, min(-(-end // page) * page, int(file_size))
     skipped = -(-(-start % page) // block)  # blocks that touch the first page, if the slice shares it
-    until = size // block if (start + size) % page == 0 else ((start + size) // page * page - start) // block
+    until = (end // page * page - start) // block
     if until <= skipped:
         return Span(first, last, last - first, 0, 0)
     return Span(first, last, start + skipped * block - first, until - skipped, last - (start + until * block))
@@ -216,13 +217,13 @@ def _damaged(path: Path, what: str) -> ModelError:
 
 def expand(format: str, table: bytes, low: np.ndarray) -> np.ndarray:
     """Low blocks (uint8, [blocks, bytes]) as blocks, as planes.c does it."""
-    entries = np.frombuffer(table, np.uint8)
+    entries, many = np.frombuffer(table, np.uint8), len(low)
     if format == "Q6_K":
         return _expand_q6_k(entries, low)
     kept, together = {"Q4_0": (2, 8), "Q8_0": (2, 16), "Q4_K": (16, 16)}[format]
-    codes = low[:, kept:].reshape(len(low), -1, 1, together)
+    codes = low[:, kept:].reshape(many, (low.shape[1] - kept) // together, 1, together)
     quants = entries[np.concatenate([codes & 15, codes >> 4], axis=2)]
-    return np.concatenate([low[:, :kept], quants.reshape(len(low), -1)], axis=1)
+    return np.concatenate([low[:, :kept], quants.reshape(many, FORMS[format].block - kept)], axis=1)
 
 
 def _expand_q6_k(entries: np.ndarray, low: np.ndarray) -> np.ndarray:
@@ -232,5 +233,4 @@ def _expand_q6_k(entries: np.ndarray, low: np.ndarray) -> np.ndarray:
     a, b, c, d = (entries[code] for code in codes)
     bottom = np.concatenate([a & 15 | c << 4, b & 15 | d << 4], axis=2)
     top = a >> 4 & 3 | (b >> 4 & 3) << 2 | (c >> 4 & 3) << 4 | (d >> 4 & 3) << 6
-    flat = (part.reshape(len(low), -1) for part in (bottom, top))
-    return np.concatenate([*flat, low[:, 96:]], axis=1)
+    return np.concatenate([bottom.reshape(len(low), 128), top.reshape(len(low), 64), low[:, 96:]], axis=1)
