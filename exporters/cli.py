@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..runtime.cli import Parser, ShowVersion, add_command, run
+from ..runtime.cli import Parser, ShowVersion, command, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def build_parser() -> Parser:
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
 
-    experts = add_command(commands, "experts", _experts, "stand-ins of a model's experts that take half the reading")
+    experts = command(commands, "experts", _experts, "stand-ins of a model's experts that take half the reading")
     experts.add_argument("model", type=Path, metavar="MODEL", help="a GGUF file, any of them where it is split")
     experts.add_argument("out", type=Path, nargs="?", metavar="OUT",
                          help="the file to write (default: beside the model, with .low.gguf at its end)")  # fmt: skip
@@ -41,7 +41,7 @@ def _experts(given: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[float], object]]:
+def _progress(what: str) -> Iterator[Callable[[float], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -49,7 +49,11 @@ def _progress(what: str) -> Iterator[Callable[[float], object]]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(what, total=1)
-        yield lambda done: bar.update(task, completed=done)
+
+        def show(done: float) -> None:
+            bar.update(task, completed=done)
+
+        yield show
 
 
 if __name__ == "__main__":

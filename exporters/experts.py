@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ from ..offload.planes import (
     FORMS,
     PAGE,
     VERSION,
-    Form,
     Span,
     form_of,
     name_of,
@@ -48,7 +46,7 @@ class Exported:
     path: Path
     size: Bytes
     reads: dict[str, tuple[Bytes, Bytes]]  # by format: what all stand-ins read, and all experts
-    losses: dict[tuple[str, str], Loss]  # by a tensor's name in its layer, and its format
+    losses: dict[tuple[str, str], Loss]  # of low blocks, by a tensor's name in its layer, and its format
 
 
 def export_experts(model: Path, out: Path | None = None, progress: Progress | None = None) -> Exported:
@@ -61,7 +59,9 @@ def export_experts(model: Path, out: Path | None = None, progress: Progress | No
     header = read_header(model)
     layout, out = Layout.of(header), out or sidecar_of(model)
     if not layout.layers:
-        raise ModelUnsupported(f"{model} is a dense model", "only experts have stand-ins: name a Mixture-of-Experts model")
+        raise ModelUnsupported(
+            f"{model} is a dense model", "only experts have stand-ins: name a Mixture-of-Experts model"
+        )
     if out.exists() and any(out.samefile(file) for file in header.files):
         raise UsageError(f"{out} is the model itself", "name another file, or none")
     parts = [(layer, part) for layer, tensors in layout.layers.items() for part in tensors]
@@ -128,9 +128,7 @@ class _Source:
         return np.frombuffer(found, np.uint8).reshape(-1, block)
 
 
-def _record(
-    source: _Source, part: ExpertTensor, index: int, levels: Levels, size: int
-) -> Iterator[tuple[bytes, Loss]]:
+def _record(source: _Source, part: ExpertTensor, index: int, levels: Levels, size: int) -> Iterator[tuple[bytes, Loss]]:
     """The record of one expert, `size` bytes in pieces, and what each of them loses."""
     form, span = form_of(part), _span(source.layout, part, index)
     at, blocks = span.start + span.head, span.blocks

@@ -1,8 +1,8 @@
 /* Makes low blocks (offload/planes.h) of blocks: for every run of quants that share a scale, the scale and the codes
  * with which a few given levels come nearest to it in squared error.
  *
- * A run is as good as best: from several scales to begin with, codes are chosen for a scale and the scale for the codes,
- * by turns. All is done in the units of a run's quants, of which `ratio * level + offset` makes stand-ins.
+ * Codes are chosen for a scale, then the scale for the codes, by turns and from several scales to begin with, which
+ * comes near to the best there is. All is done in a run's own quants: `ratio * level + offset` stands in for one.
  */
 #include "../offload/planes.h"
 
@@ -138,9 +138,8 @@ INLINE Fit fit_both(const Levels *levels, const int8_t *quants, int n) {
 }
 
 /* Chooses the codes for a fit that stands, and adds up what they cost; `zero` is the quant that means nothing. */
-INLINE void settle(
-    const Levels *levels, const int8_t *quants, int n, Fit fit, double scale, float zero, uint8_t *codes, Account *account
-) {
+INLINE void settle(const Levels *levels, const int8_t *quants, int n, Fit fit, double scale, float zero, uint8_t *codes,
+                   Account *account) {
     int8_t turned[32];
     for (int i = 0; i < n; i++) turned[i] = (int8_t) (fit.ratio < 0 ? -quants[i] : quants[i]);
     Sums sums = nearest(levels, turned, n, fabsf(fit.ratio), fit.offset, codes), own = total(quants, n);
@@ -148,7 +147,8 @@ INLINE void settle(
     double square = scale * scale;
     if (!(square < 1e300)) return; /* of a scale that is no number */
     account->whole += square * (own.ll - 2 * zero * own.l + many * zero * zero);
-    account->error += square * (own.ll - 2 * (r * ql + o * own.l) + r * r * sums.ll + 2 * r * o * sums.l + many * o * o);
+    float stand_ins = r * r * sums.ll + 2 * r * o * sums.l + many * o * o;
+    account->error += square * (own.ll - 2 * (r * ql + o * own.l) + stand_ins);
     for (int i = 0; i < n && account->levels; i++) {
         account->sum[codes[i]] += square * r * (quants[i] - o);
         account->weight[codes[i]] += square * r * r;
@@ -183,8 +183,9 @@ static int clamped(float value, int low, int high) {
 }
 
 /* A block of one half and 32 quants: codes for the best half. */
-static void encode_scaled(const Levels *levels, const uint8_t *scale, const int8_t *quants, uint8_t *low, uint8_t *codes,
-                          Account *account) {
+static void encode_scaled(
+    const Levels *levels, const uint8_t *scale, const int8_t *quants, uint8_t *low, uint8_t *codes, Account *account
+) {
     float d = from_half(scale), ratio = fit_ratio(levels, quants, 32);
     memcpy(low, scale, 2);
     if (isfinite(d) && d != 0) {
@@ -209,7 +210,8 @@ static void encode_q4_0(const Levels *levels, const uint8_t *block, uint8_t *low
 static void encode_q8_0(const Levels *levels, const uint8_t *block, uint8_t *low, Account *account) {
     int8_t quants[32];
     uint8_t codes[32];
-    for (int i = 0; i < 32; i++) quants[i] = (int8_t) (block[2 + i] == 128 ? -127 : block[2 + i]); /* no quantiser writes -128 */
+    memcpy(quants, block + 2, 32);
+    for (int i = 0; i < 32; i++) quants[i] = (int8_t) (quants[i] == -128 ? -127 : quants[i]); /* which nobody writes */
     encode_scaled(levels, block, quants, low, codes, account);
     for (int k = 0; k < 16; k++) low[2 + k] = (uint8_t) (codes[k] | codes[k + 16] << 4);
 }

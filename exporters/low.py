@@ -1,10 +1,12 @@
-"""Blocks of quants as low blocks: which few levels lose least of a tensor, and its blocks in these. low.c does the sums;
-offload/planes.h says what a low block is."""
+"""Blocks of quants as low blocks: which few levels lose least of a tensor, and its blocks in these.
+
+low.c does the sums; offload/planes.h says what a low block is.
+"""
 
 import ctypes
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from ..offload.planes import FORMS, TABLE
 
 _MOST_LEVELS = 16
 _MOST_TURNS = 50  # some 10 are enough
+_STEPS = (2, 1)  # by which levels are moved
 
 Levels = tuple[int, ...]  # ascending
 
@@ -28,7 +31,12 @@ class _Range(NamedTuple):
     levels: int
 
 
-_RANGES = {"Q4_0": _Range(-8, 7, 4), "Q8_0": _Range(-127, 127, 16), "Q4_K": _Range(0, 15, 4), "Q6_K": _Range(-32, 31, 8)}
+_RANGES = {
+    "Q4_0": _Range(-8, 7, 4),
+    "Q8_0": _Range(-127, 127, 16),
+    "Q4_K": _Range(0, 15, 4),
+    "Q6_K": _Range(-32, 31, 8),
+}
 
 
 class _Account(ctypes.Structure):
@@ -45,7 +53,7 @@ class _Account(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Sums of squares: of what stand-ins differ by, and of what they stand for."""
+    """Sums of squares: of what low blocks differ by, and of what they stand for."""
 
     error: float = 0.0
     whole: float = 0.0
@@ -78,14 +86,18 @@ def table_of(format: str, levels: Levels) -> bytes:
 def choose_levels(format: str, blocks: np.ndarray) -> Levels:
     """Those that lose least of these blocks, as far as moving one at a time finds them. Raises EngineError."""
     levels, account = _means(format, blocks)
-    again = True
-    while again:
-        again = False
-        for near in _neighbours(format, levels):
-            found = _encode(format, near, blocks, False)[1]
-            if found.error < account.error:
-                levels, account, again = near, found, True
-                break
+    lowest, highest, count = _RANGES[format]
+    for step in _STEPS:
+        again = True
+        while again:
+            again = False
+            for place, by in product(range(count), (-step, step)):
+                near = (*levels[:place], levels[place] + by, *levels[place + 1 :])
+                if not _ascend((lowest - 1, *near, highest + 1)):
+                    continue
+                found = _encode(format, near, blocks, False)[1]
+                if found.error < account.error:
+                    levels, account, again = near, found, True
     return levels
 
 
@@ -109,17 +121,8 @@ def _means(format: str, blocks: np.ndarray) -> tuple[Levels, _Account]:
     return levels, account
 
 
-def _neighbours(format: str, levels: Levels) -> Iterator[Levels]:
-    lowest, highest, _ = _RANGES[format]
-    for place in range(len(levels)):
-        for step in (-1, 1):
-            near = (*levels[:place], levels[place] + step, *levels[place + 1 :])
-            if _ascend((lowest - 1, *near, highest + 1)):
-                yield near
-
-
 def _ascend(levels: Levels) -> bool:
-    return all(a < b for a, b in zip(levels, levels[1:], strict=False))
+    return all(a < b for a, b in pairwise(levels))
 
 
 def _encode(format: str, levels: Levels, blocks: np.ndarray, means: bool) -> tuple[np.ndarray, _Account]:

@@ -5,8 +5,9 @@
  *   Q4_0     18   10     2  of d: 8 bytes; code byte k holds those of quant bytes k (low half) and k + 8
  *   Q8_0     34   18     4  of d: 16 bytes; code byte k holds those of quants k and k + 16
  *   Q4_K    144   80     2  of d, dmin and scales: 64 bytes in fours of 16; as in Q4_0, with k + 16
- *   Q6_K    210  114     3  of 128 quants, twice: 32 bytes with quants l and l + 64 and two bits of l + 32, 16 bytes with
- *                           the third bit of l + 32 and quant l + 96 for l (low half) and l + 16; then scales and d
+ *   Q6_K    210  114     3  of 128 quants, twice: in 32 bytes the codes of quants l and l + 64 and two bits of l + 32;
+ *                           in 16 bytes the third bit of l + 32 and the code of l + 96, for l (low half) and l + 16;
+ *                           then scales and d
  *
  * A table is 16 bytes: what a byte of quants becomes for each pair of 2-bit codes (the low half's code is the low one),
  * for each 4-bit code, or, in its first 8 bytes, a 6-bit quant for each 3-bit code.

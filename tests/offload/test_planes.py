@@ -1,5 +1,5 @@
-"""A record stands for exactly the pages of its slice, low blocks become what planes.h says, and a file of stand-ins that
-does not fit its model is refused."""
+"""A record stands for exactly the pages of its slice, low blocks become what planes.h says, and stand-ins that do not
+fit their model are refused."""
 
 import ctypes
 import os
@@ -110,7 +110,9 @@ def test_every_code_stands_for_its_entry_in_the_order_of_the_quants():
 
 
 @pytest.mark.parametrize("format", FORMS)
-@pytest.mark.parametrize(("start", "size"), [(0, 3 * PAGE), (PAGE, 5 * PAGE), (100, 3 * PAGE), (4000, 9000), (64, 1000)])
+@pytest.mark.parametrize(
+    ("start", "size"), [(0, 3 * PAGE), (PAGE, 5 * PAGE), (100, 3 * PAGE), (4000, 9000), (64, 1000)]
+)
 def test_pages_shared_with_neighbours_show_the_models_own_bytes(tmp_path, format, start, size):
     form, random = FORMS[format], np.random.default_rng(size)
     size = size // form.block * form.block
