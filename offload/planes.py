@@ -180,7 +180,7 @@ def sample_of(layout: Layout) -> str:
 
 def _check(path: Path, header: Header, model: Header, layout: Layout) -> None:
     """That a file holds stand-ins, and those of this model, for this machine."""
-    if header.metadata.get("general.architecture") != ARCHITECTURE:
+    if header.metadata.get("general.architecture") != ARCHITECTURE or header.files != (path,):
         raise ModelUnsupported(f"{path} holds no stand-ins of experts", _AGAIN)
     if header.metadata.get("experts.version") != VERSION:
         raise ModelUnsupported(f"{path} was made by another version", _AGAIN)
