@@ -59,7 +59,7 @@ class Span(NamedTuple):
 
 def span_of(start: int, size: int, block: int, file_size: int, page: int = PAGE) -> Span:
     """Of a slice of whole blocks. Where no block lies off the pages at its ends, all is kept."""
-    end = start + int(size)
+    start, end = int(start), int(start + size)
     first, last = start // page * page, min(-(-end // page) * page, int(file_size))
     skipped = -(-(-start % page) // block)  # blocks that touch the first page, if the slice shares it
     until = (end // page * page - start) // block
