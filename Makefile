@@ -33,7 +33,7 @@ help:
 	@echo "accel: making .venv (once)" >&2
 	@$(PYTHON) -m venv .venv
 
-.venv/ready: pyproject.toml setup.py constraints.txt runtime/sampling.c runtime/engines/llama_decode.c runtime/engines/llama_taps.c offload/store.c | .venv/bin/python
+.venv/ready: pyproject.toml setup.py constraints.txt runtime/sampling.c runtime/engines/llama_decode.c runtime/engines/llama_taps.c offload/store.c offload/planes.c offload/planes.h exporters/low.c | .venv/bin/python
 	@echo "accel: installing into .venv; llama.cpp is compiled once, for about 4 minutes, and comes from pip's cache later" >&2
 	@$(BIN)/python -m pip install -e . -c constraints.txt $(WATCHED)
 	@touch $@
@@ -60,4 +60,4 @@ test: lint
 	@$(BIN)/pytest
 
 clean:
-	rm -rf .venv build *.egg-info runtime/*.so runtime/engines/*.so offload/*.so
+	rm -rf .venv build *.egg-info runtime/*.so runtime/engines/*.so offload/*.so exporters/*.so

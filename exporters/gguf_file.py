@@ -61,11 +61,22 @@ def write_gguf(
     contents: Callable[[int], Iterable[bytes]],
     progress: Progress | None = None,
 ) -> None:
-    """Writes the file; `contents(i)` gives the bytes of tensor `i` in pieces, `size` of them in all.
+    """Writes a model; see `write_tensors`."""
+    write_tensors(out, _writer(head), tensors, contents, progress)
+
+
+def write_tensors(
+    out: Path,
+    writer: GGUFWriter,
+    tensors: Sequence[Planned],
+    contents: Callable[[int], Iterable[bytes]],
+    progress: Progress | None = None,
+) -> None:
+    """Writes the file: the writer's keys, then the tensors; `contents(i)` gives the bytes of tensor `i` in pieces,
+    `size` of them in all.
 
     Raises DiskFull or AccelError, and then leaves `out` as it was.
     """
-    writer = _writer(head)
     for tensor in tensors:
         writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float32), tensor.size, tensor.type)
     total, done = sum(tensor.size for tensor in tensors), 0

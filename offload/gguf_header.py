@@ -168,6 +168,12 @@ def read_header(path: Path) -> Header:
     return Header(files, tuple(sizes), first.metadata, tensors, digest.hexdigest())
 
 
+def first_file(path: Path) -> Path:
+    """The file of a model that comes first, going by its name."""
+    name = _PART_NAME.fullmatch(path.name)
+    return path.with_name(f"{name['stem']}-00001-of-{name['count']}.gguf") if name else path
+
+
 class _Budget:
     """What all files of one model may still claim: a header is hostile by its cost, and so are many together."""
 

@@ -22,14 +22,18 @@ INTERRUPTED, READER_GONE = 130, 141  # as shells count SIGINT and SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and gives its exit code; `errors.STATUS` holds those of errors."""
+    return run(build_parser, argv)
+
+
+def run(build: Callable[[], "Parser"], argv: Sequence[str] | None = None) -> int:
+    """Runs one command of a parser and gives its exit code; `errors.STATUS` holds those of errors."""
     _open_closed_streams()
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a byte or letter that one encoding lacks ends nothing
     try:
         with _told_to_end():
-            code = _run(sys.argv[1:] if argv is None else argv)
+            code = _run(build(), sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
         return code
     except AccelError as error:
@@ -72,8 +76,7 @@ def _told_to_end() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run(argv: Sequence[str]) -> int:
-    parser = build_parser()
+def _run(parser: "Parser", argv: Sequence[str]) -> int:
     given, unknown = parser.parse_known_args(argv)
     if unknown:
         raise _unknown(unknown, getattr(given, "parser", parser))
@@ -135,37 +138,37 @@ def build_parser() -> Parser:
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
 
-    chat = _command(commands, "chat", _chat, "talk with a model")
+    chat = command(commands, "chat", _chat, "talk with a model")
     chat.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
     chat.add_argument("-p", "--prompt", help="answer this once on stdout and leave")
     chat.add_argument("--resume", nargs="?", const="", metavar="NAME", help="go on with a saved chat, or with the last")
     _add_settings(chat, (*PLANNED, *WORDS, "sessions", "offline"))
 
-    plan = _command(commands, "plan", _plan, "what a model would need and how fast it would be, without loading it")
+    plan = command(commands, "plan", _plan, "what a model would need and how fast it would be, without loading it")
     plan.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
     plan.add_argument("--machine", metavar="NAME", help="plan for a machine you do not have, by the name of its card")
     plan.add_argument("--explain", action="store_true", help="give the reason of every choice")
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     _add_settings(plan, (*PLANNED, "offline"))
 
-    doctor = _command(commands, "doctor", _doctor, "what this machine has, and which engines run on it")
+    doctor = command(commands, "doctor", _doctor, "what this machine has, and which engines run on it")
     doctor.add_argument("--measure", action="store_true", help="measure again")
     doctor.add_argument("--json", action="store_true", help="print it as JSON")
 
-    models = _command(commands, "models", _models, "list, verify and remove what was downloaded")
+    models = command(commands, "models", _models, "list, verify and remove what was downloaded")
     models.add_argument("action", nargs="?", choices=("list", "verify", "remove"), default="list", metavar="ACTION",
                         help="list (if nothing is given), verify or remove")  # fmt: skip
     models.add_argument("name", nargs="?", metavar="NAME", help="owner/repo[:file], as `accel models` prints it")
     models.add_argument("--json", action="store_true", help="print it as JSON")
 
-    bench = _command(commands, "bench", _bench, "how fast a model is here, and what memory it takes against its plan")
+    bench = command(commands, "bench", _bench, "how fast a model is here, and what memory it takes against its plan")
     bench.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
     bench.add_argument("--json", action="store_true", help="print it as JSON")
     _add_settings(bench, (*PLANNED, "offline"))
     return parser
 
 
-def _command(commands: Any, name: str, run: Callable[[Any], int], help: str) -> Parser:
+def command(commands: Any, name: str, run: Callable[[Any], int], help: str) -> Parser:
     parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
     parser.set_defaults(run=run, parser=parser)
     return parser
