@@ -55,6 +55,11 @@ class Predictor:
         wanted = np.bincount(chosen.ravel(), minlength=len(weight))
         return np.argsort(-wanted, kind="stable")[: np.count_nonzero(wanted)]
 
+    def scores(self, layer: int, far: int, experts: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """How much each of the experts that `expect` named for a single row will count beside the others: softmax."""
+        logits = self._weights[layer, far][experts] @ inputs[0]
+        return np.exp(logits - logits.max())
+
     def learn(self, layer: int, experts: np.ndarray) -> None:
         """What one token used of a layer, after it was foreseen."""
         for far in range(1, self.ahead + 1):

@@ -2,6 +2,9 @@
 
 Whoever computes says before each layer which experts it is about to use (`use`), and may say which it expects to use
 next (`expect`). Places that hold no copy show the file, so what was not foreseen is slow and never wrong.
+
+An expert may be wanted in full, or where the result may differ a stand-in may do, or nothing at all (HOBBIT, arXiv
+2411.01433, section 3.2). A resident expert serves every wish; so does a resident stand-in but for the first.
 """
 
 import time
@@ -16,16 +19,20 @@ from ..units import Bytes
 from .policy import Policy
 from .quotas import floors, least_budget, share_out
 from .slots import Slots
-from .store import ABSENT, FAILED, QUEUED, RESIDENT
+from .store import ABSENT, FAILED, QUEUED, READING, RESIDENT
+
+FULL, LOW, SKIP = range(3)  # what a use wants of an expert
+_HOT = 2  # uses of a stand-in after which it is worth reading in full
 
 
 class Reader(Protocol):
     """What moves the bytes: see `store.Store`."""
 
     state: np.ndarray
+    low: np.ndarray
     rooms: tuple[int, ...]
 
-    def load(self, number: int, slot: int, victim: int = -1, urgent: bool = True) -> None: ...
+    def load(self, number: int, slot: int, victim: int = -1, urgent: bool = True, low: bool = False) -> None: ...
     def hurry(self, number: int) -> None: ...
     def wait(self, numbers: np.ndarray, seconds: float = 60.0) -> None: ...
     def evict(self, number: int) -> None: ...
@@ -47,10 +54,13 @@ class Counts:
     fulfilled: np.ndarray = field(
         init=False
     )  # foreseen, whether there already or read, and used at the layer's next turn
+    wasted: np.ndarray = field(init=False)  # read because they were expected, and not used at the layer's next turn
+    low: np.ndarray = field(init=False)  # uses that a stand-in served
+    skipped: np.ndarray = field(init=False)  # uses that were left out
     stall: np.ndarray = field(init=False)  # seconds that a layer waited
 
     def __post_init__(self) -> None:
-        for name in ("uses", "hits", "late", "beside", "expected", "fulfilled"):
+        for name in ("uses", "hits", "late", "beside", "expected", "fulfilled", "wasted", "low", "skipped"):
             setattr(self, name, np.zeros(self.layers, np.int64))
         self.stall = np.zeros(self.layers)
 
@@ -58,10 +68,13 @@ class Counts:
 class Residency:
     """Not for two threads. A layer is counted among those that have experts, as in `Store`."""
 
-    def __init__(self, store: Reader, policy: Policy, experts: int, used: int, budget: Bytes, most: int) -> None:
+    def __init__(
+        self, store: Reader, policy: Policy, experts: int, used: int, budget: Bytes, most: int, strict: bool = False
+    ) -> None:
         """`experts` in every layer, `used` of them by one token; `most`: experts in memory that the system can map.
-        Raises EngineError where the budget is too small for one token."""
-        self.store, self.policy = store, policy
+        `strict`: a use gets what it wants and nothing better, so that no result depends on what is resident. Raises
+        EngineError where the budget is too small for one token."""
+        self.store, self.policy, self.strict = store, policy, strict
         self._experts, self._used, self._most = experts, used, most
         layers, count = len(store.rooms), len(store.rooms) * experts
         self.counts = Counts(layers)
@@ -69,6 +82,8 @@ class Residency:
         self._slot = np.full(count, -1, np.int64)
         self._number_held = np.zeros(layers, np.int64)
         self._expected = np.zeros(count, bool)  # for a layer whose turn is still to come
+        self._ahead = np.zeros(count, bool)  # of them those that were read for it
+        self._served = np.zeros(count, np.int64)  # uses of a stand-in since it was read
         self._present = np.zeros(0, np.int32)  # what the layer uses that computes now
         self._beside: list[int] = []
         self._layer = -1
@@ -84,44 +99,98 @@ class Residency:
         """Of memory that slots take now; never more than the budget."""
         return Bytes(self._slots.used)
 
-    def use(self, layer: int, experts: np.ndarray) -> None:
-        """Before a layer computes with these experts (no two alike): returns once they are there. Raises ModelError
-        or EngineError where they cannot be read: the layer must then not compute."""
+    def use(self, layer: int, experts: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
+        """Before a layer computes with these experts (no two alike): returns once they are there, and which of them
+        are; the others must be left out. `wanted`: FULL, LOW or SKIP of each, FULL where nothing is said. Raises
+        ModelError or EngineError where they cannot be read: the layer must then not compute."""
         if layer <= self._layer:
             self.policy.next_token()
         self._layer = layer
         self._leave_beside()
         numbers = (layer * self._experts + experts).astype(np.int32)
-        self.policy.use(layer, experts)
-        here = self.store.state[numbers] == RESIDENT
-        self._present = numbers
-        self.counts.uses[layer] += len(numbers)
-        self.counts.hits[layer] += np.count_nonzero(here)
-        self.counts.fulfilled[layer] += np.count_nonzero(self._expected[numbers])
-        self._expected[layer * self._experts : (layer + 1) * self._experts] = False
-        if not here.all():
+        self.policy.use(layer, experts, None if wanted is None else wanted == FULL)
+        here = self._serves(numbers, wanted)
+        taken = self._taken(here, wanted)
+        self._present = numbers[taken]
+        self._count(layer, numbers, here & taken, taken)
+        if not here[taken].all():
             start = time.perf_counter()
-            self._fetch(layer, numbers[~here].tolist())
+            lows = np.zeros(len(numbers), bool) if wanted is None else wanted == LOW
+            missing = taken & ~here
+            self._fetch(layer, numbers[missing].tolist(), lows[missing].tolist())
             self.counts.stall[layer] += time.perf_counter() - start
+        if wanted is not None:
+            low = self._present[self.store.low[self._present] & self.held[self._present]]
+            self._served[low] += 1
+            self.counts.low[layer] += len(low)
+        return taken
 
-    def expect(self, layer: int, experts: np.ndarray, most: int, borrow: bool = False) -> int:
+    def _serves(self, numbers: np.ndarray, wanted: np.ndarray | None) -> np.ndarray:
+        """Which of these are resident in a precision that will do."""
+        here = self.store.state[numbers] == RESIDENT
+        low = self.store.low[numbers]
+        if wanted is None:
+            return here & ~low
+        return here & (low == (wanted == LOW) if self.strict else ~low | (wanted != FULL))
+
+    def _taken(self, here: np.ndarray, wanted: np.ndarray | None) -> np.ndarray:
+        if wanted is None:
+            return np.ones(len(here), bool)
+        return (wanted != SKIP) | (here & (not self.strict))
+
+    def _count(self, layer: int, numbers: np.ndarray, here: np.ndarray, taken: np.ndarray) -> None:
+        counts, whole = self.counts, slice(layer * self._experts, (layer + 1) * self._experts)
+        counts.uses[layer] += len(numbers)
+        counts.hits[layer] += np.count_nonzero(here)
+        counts.skipped[layer] += len(numbers) - np.count_nonzero(taken)
+        counts.fulfilled[layer] += np.count_nonzero(self._expected[numbers])
+        self._ahead[numbers] = False
+        counts.wasted[layer] += np.count_nonzero(self._ahead[whole])
+        self._expected[whole] = self._ahead[whole] = False
+
+    def expect(
+        self, layer: int, experts: np.ndarray, most: int, borrow: bool = False, wanted: np.ndarray | None = None
+    ) -> int:
         """A layer will use these, the likeliest first: reads `most` of those that are not there; how many it asked for.
         Never at the cost of what the present layer uses, or of what is expected already; beyond the layer's own share
-        only if it may borrow, as for a prompt that uses nearly all experts of every layer."""
+        only if it may borrow, as for a prompt that uses nearly all experts of every layer. `wanted`: as of `use`."""
         numbers = (layer * self._experts + experts).astype(np.int32)
+        lows = np.zeros(len(numbers), bool)
+        if wanted is not None:
+            numbers, lows = numbers[wanted != SKIP], (wanted == LOW)[wanted != SKIP]
         held = self.held[numbers]
         self._expected[numbers[held]] = True
-        if most < 1 or held.all():
+        there = held & ~((self.store.state[numbers] == RESIDENT) & self._other(numbers, lows))
+        if most < 1 or there.all():
             return 0
         victims = self._victims(layer, numbers, borrow)
         asked = 0
-        for number in numbers[~held][:most].tolist():
-            if not self._load(layer, number, victims, urgent=False, borrow=borrow):
+        for number, low in zip(numbers[~there][:most].tolist(), lows[~there][:most].tolist(), strict=True):
+            if self.held[number]:
+                self._again(number, low, urgent=False)
+            elif not self._load(layer, number, victims, urgent=False, borrow=borrow, low=low):
                 break
-            self._expected[number] = True
+            self._expected[number] = self._ahead[number] = True
             asked += 1
         self.counts.expected[layer] += asked
         return asked
+
+    def _other(self, numbers: np.ndarray, lows: np.ndarray) -> np.ndarray:
+        """Which of these would have to be read again, if they are resident, to be of this precision."""
+        low = self.store.low[numbers]
+        return low != lows if self.strict else low & ~lows
+
+    def improve(self) -> bool:
+        """Has a stand-in that was used again and again read in full, if nothing else is being read; whether it has."""
+        state = self.store.state
+        if self.strict or ((state == QUEUED) | (state == READING)).any():
+            return False
+        hot = (state == RESIDENT) & self.store.low & (self._served >= _HOT)
+        hot[self._present] = False
+        if not hot.any():
+            return False
+        self._again(int(np.argmax(np.where(hot, self._served, 0))), low=False, urgent=False)
+        return True
 
     def resize(self, budget: Bytes) -> None:
         """Takes memory back, or gives more, between two forwards. Raises EngineError where that is too small."""
@@ -158,24 +227,21 @@ class Residency:
             raise EngineError(f"{budget} hold no token's experts", f"give them {least} at least")
         return quotas, floors(quotas)
 
-    def _fetch(self, layer: int, missing: list[int]) -> None:
+    def _fetch(self, layer: int, missing: list[int], lows: list[bool]) -> None:
         """Has these read, or hurried where they are on their way, and waits."""
         victims = self._victims(layer, self._present, borrow=True)
         wanted = []
-        for number in missing:
-            state = self.store.state[number]
-            if state == FAILED:
+        for number, low in zip(missing, lows, strict=True):
+            if self.store.state[number] == FAILED:
                 self._reap(number)
-            elif state == QUEUED:
-                self.store.hurry(number)
             if self.held[number]:
-                self.counts.late[layer] += 1
-            elif not self._load(layer, number, victims, urgent=True):
+                self._finish(layer, number, low)
+            elif not self._load(layer, number, victims, urgent=True, low=low):
                 # What is only expected, some of it still on its way, has the room that is needed now.
                 self._settle()
                 self._expected[:] = False
                 victims = self._victims(layer, self._present, borrow=True)
-                if not self._load(layer, number, victims, urgent=True):
+                if not self._load(layer, number, victims, urgent=True, low=low):
                     self.store.touch(number)
                     self._beside.append(number)
                     continue
@@ -188,7 +254,27 @@ class Residency:
                 if self.store.state[number] == FAILED:
                     self._reap(number)
 
-    def _load(self, layer: int, number: int, victims: Iterator[int], urgent: bool, borrow: bool = True) -> bool:
+    def _finish(self, layer: int, number: int, low: bool) -> None:
+        """Hurries one that is on its way, or has it read again where it is, or will be, of another precision."""
+        one = np.array([number], np.int32)
+        other = bool(self._other(one, np.array([low]))[0])
+        if self.store.state[number] != RESIDENT:
+            self.counts.late[layer] += 1
+            if self.store.state[number] == QUEUED:
+                self.store.hurry(number)
+            if other:
+                self.store.wait(one)
+        if other:
+            self._again(number, low, urgent=True)
+
+    def _again(self, number: int, low: bool, urgent: bool) -> None:
+        """A resident expert in another precision, into the slot it has."""
+        self._served[number] = 0
+        self.store.load(number, int(self._slot[number]), -1, urgent, low)
+
+    def _load(
+        self, layer: int, number: int, victims: Iterator[int], urgent: bool, borrow: bool = True, low: bool = False
+    ) -> bool:
         room = self.store.rooms[layer]
         more = self._number_held.sum() < sum(self._quotas)
         may = borrow or self._number_held[layer] < self._quotas[layer]
@@ -204,7 +290,8 @@ class Residency:
                 slot = self._slots.take(room)
         self.held[number], self._slot[number] = True, slot
         self._number_held[layer] += 1
-        self.store.load(number, slot, victim, urgent)
+        self._served[number] = 0
+        self.store.load(number, slot, victim, urgent, low)
         return True
 
     def _hand_over(self, victim: int, room: int) -> int | None:
@@ -217,10 +304,16 @@ class Residency:
         slot = int(self._slot[victim])
         self.held[victim], self._slot[victim] = False, -1
         self._number_held[layer] -= 1
+        self._left_unused(victim)
         return slot
+
+    def _left_unused(self, number: int) -> None:
+        self.counts.wasted[number // self._experts] += self._ahead[number]
+        self._ahead[number] = False
 
     def _drop(self, number: int) -> None:
         self.store.evict(number)
+        self._left_unused(number)
         self._release(number)
 
     def _reap(self, number: int) -> None:

@@ -8,10 +8,13 @@
  * headers of Python.
  */
 #define _GNU_SOURCE
+#include "planes.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -32,6 +35,19 @@ typedef struct { /* whole pages that hold one expert's slice of one tensor */
     int32_t shares; /* 1: its first page is also the last of the expert before, 2: its last is the next one's first */
 } Piece;
 
+typedef struct { /* what stands in for a piece where low precision will do: whole pages of another file */
+    int64_t offset;
+    int64_t length; /* `head` bytes as they are in the model, low blocks, `tail` bytes as they are, and nothing more */
+    int64_t blocks;
+    int32_t head;
+    int32_t tail;
+    int32_t format; /* of planes.h */
+    int32_t packed; /* bytes of one low block, */
+    int32_t whole;  /* and of the block it becomes */
+    int32_t file;
+    uint8_t table[16];
+} Low;
+
 typedef struct {
     int direct; /* descriptors: to read from, past the page cache where that is possible; to map from */
     int plain;
@@ -42,6 +58,7 @@ typedef struct {
 
 typedef struct {
     const Piece *pieces; /* `per_expert` of every expert; those not needed have length 0 */
+    const Low *lows;     /* of every piece, or NULL */
     const File *files;
     volatile uint8_t *state; /* of every expert */
     int64_t *slot;           /* of every expert: where in `memory` its copy begins, or -1 */
@@ -52,6 +69,7 @@ typedef struct {
     int32_t experts;
     int32_t per_expert;
     int32_t page;
+    int64_t staging; /* bytes of the longest low piece, which every thread reads before it is expanded */
 } Table;
 
 typedef struct Job { /* one expert, whose pieces are read side by side */
@@ -60,6 +78,7 @@ typedef struct Job { /* one expert, whose pieces are read side by side */
     int32_t expert, victim;
     int32_t begun, left; /* pieces handed out, and those not done */
     int32_t problem;     /* why the first of them failed that did */
+    int32_t low;         /* read what stands in for it */
 } Job;
 
 typedef struct {
@@ -150,15 +169,39 @@ static int fetch(const File *file, char *to, int64_t length, int64_t offset, int
     return 0;
 }
 
-/* Reads one piece into the job's slot and shows it in its place. */
-static int load(const Table *table, const Piece *piece, int64_t slot) {
-    if (!piece->length) return 0;
-    const File *file = &table->files[piece->file];
+/* Bytes of a file that is still the one that was opened. */
+static int fetch_unchanged(const File *file, char *to, int64_t length, int64_t offset, int page) {
     if (!unchanged(file)) return CHANGED;
-    int problem = fetch(file, table->memory + slot + piece->room, piece->length, piece->offset, table->page);
+    int problem = fetch(file, to, length, offset, page);
     if (problem) return problem;
-    if (!unchanged(file)) return CHANGED;
-    return map(piece->place, piece->length, table->memory_file, slot + piece->room, 0);
+    return unchanged(file) ? 0 : CHANGED;
+}
+
+/* What a piece becomes of what stands in for it, `packed`. */
+static void expand(const Low *low, const char *packed, char *to, int64_t length) {
+    int64_t blocks = low->blocks * low->whole, done = low->head + blocks + low->tail;
+    memcpy(to, packed, (size_t) low->head);
+    accel_planes_expand(low->format, low->table, (const uint8_t *) packed + low->head, (uint8_t *) to + low->head, low->blocks);
+    memcpy(to + low->head + blocks, packed + low->head + low->blocks * low->packed, (size_t) low->tail);
+    if (done < length) memset(to + done, 0, (size_t) (length - done)); /* beyond the file's end */
+}
+
+/* Reads one piece, or what stands in for it, into the job's slot and shows it in its place; how many bytes were read. */
+static int64_t load(const Table *table, int64_t number, const Job *job, char *staging, int *problem) {
+    const Piece *piece = &table->pieces[number];
+    if (!piece->length) return 0;
+    char *to = table->memory + job->slot + piece->room;
+    int64_t length = piece->length;
+    if (job->low) {
+        const Low *low = &table->lows[number];
+        length = low->length;
+        *problem = fetch_unchanged(&table->files[low->file], staging, length, low->offset, table->page);
+        if (!*problem) expand(low, staging, to, piece->length);
+    } else {
+        *problem = fetch_unchanged(&table->files[piece->file], to, length, piece->offset, table->page);
+    }
+    if (!*problem) *problem = map(piece->place, piece->length, table->memory_file, job->slot + piece->room, 0);
+    return *problem ? 0 : length;
 }
 
 /* The next piece to be read, of an urgent job first: its number, and its job; NULL where there is nothing to do. */
@@ -208,26 +251,29 @@ static void ended(Store *store, Job *job, int32_t piece, int problem) {
 
 static void *serve(void *argument) {
     Store *store = argument;
+    void *staging = NULL; /* a thread without it fails what it would need it for */
+    if (store->table.staging && posix_memalign(&staging, (size_t) store->table.page, (size_t) store->table.staging))
+        staging = NULL;
     pthread_mutex_lock(&store->lock);
     for (;;) {
         Job *job;
         int32_t number = 0;
         while (!(job = begun(store, &number)) && !store->ending) pthread_cond_wait(&store->work, &store->lock);
         if (!job) break;
-        const Piece *piece = &store->table.pieces[(int64_t) job->expert * store->table.per_expert + number];
-        int64_t slot = job->slot;
         pthread_mutex_unlock(&store->lock);
 
-        int64_t start = now();
-        int problem = load(&store->table, piece, slot);
+        int64_t start = now(), read = 0;
+        int problem = job->low && !staging ? ENOMEM : 0;
+        if (!problem) read = load(&store->table, (int64_t) job->expert * store->table.per_expert + number, job, staging, &problem);
         int64_t spent = now() - start;
 
         pthread_mutex_lock(&store->lock);
         store->nanoseconds += spent;
-        store->bytes += problem ? 0 : piece->length;
+        store->bytes += read;
         ended(store, job, number, problem);
     }
     pthread_mutex_unlock(&store->lock);
+    free(staging);
     return NULL;
 }
 
@@ -264,12 +310,13 @@ EXPORT Store *accel_store_open(const Table *table, int threads) {
     return NULL;
 }
 
-/* Has an absent expert read into a slot, and shown there instead of the victim that the slot held (-1: none), which is
- * absent from now on. Urgent reads overtake the others. 0 where there is no memory for it. */
-EXPORT int accel_store_load(Store *store, int32_t expert, int32_t victim, int64_t slot, int urgent) {
+/* Has an expert read into a slot, and shown there instead of the victim that the slot held (-1: none), which is absent
+ * from now on: an absent expert, or a resident one anew into its own slot, while nobody looks at it. `low`: what stands
+ * in for it. Urgent reads overtake the others. 0 where there is no memory for it. */
+EXPORT int accel_store_load(Store *store, int32_t expert, int32_t victim, int64_t slot, int urgent, int low) {
     Job *job = malloc(sizeof *job);
     if (!job) return 0;
-    *job = (Job){NULL, slot, expert, victim, 0, store->table.per_expert, 0};
+    *job = (Job){NULL, slot, expert, victim, 0, store->table.per_expert, 0, low};
     pthread_mutex_lock(&store->lock);
     if (victim >= 0) {
         store->table.state[victim] = ABSENT;

@@ -14,8 +14,9 @@ import numpy as np
 
 from ..compiled import library
 from ..errors import EngineError, ModelChanged, ModelUnreadable
-from ..units import Rate
+from ..units import Bytes, Rate
 from .layout import Expert, Layout
+from .planes import TABLE, Planes
 
 ABSENT, QUEUED, READING, RESIDENT, FAILED = range(5)  # states, as in store.c
 _CHANGED, _ENDED = -1, -2
@@ -34,6 +35,21 @@ class _Piece(ctypes.Structure):
     )
 
 
+class _Low(ctypes.Structure):
+    _fields_ = (
+        ("offset", ctypes.c_int64),
+        ("length", ctypes.c_int64),
+        ("blocks", ctypes.c_int64),
+        ("head", ctypes.c_int32),
+        ("tail", ctypes.c_int32),
+        ("format", ctypes.c_int32),
+        ("packed", ctypes.c_int32),
+        ("whole", ctypes.c_int32),
+        ("file", ctypes.c_int32),
+        ("table", ctypes.c_uint8 * TABLE),
+    )
+
+
 class _File(ctypes.Structure):
     _fields_ = (
         ("direct", ctypes.c_int),
@@ -47,6 +63,7 @@ class _File(ctypes.Structure):
 class _Table(ctypes.Structure):
     _fields_ = (
         ("pieces", ctypes.c_void_p),
+        ("lows", ctypes.c_void_p),
         ("files", ctypes.c_void_p),
         ("state", ctypes.c_void_p),
         ("slot", ctypes.c_void_p),
@@ -57,6 +74,7 @@ class _Table(ctypes.Structure):
         ("experts", ctypes.c_int32),
         ("per_expert", ctypes.c_int32),
         ("page", ctypes.c_int32),
+        ("staging", ctypes.c_int64),
     )
 
 
@@ -67,8 +85,9 @@ class Store:
     holds which is the caller's to decide, and so is how many: what no slot was read into takes no memory.
     """
 
-    def __init__(self, layout: Layout, bases: Sequence[int], threads: int = 4) -> None:
-        """`bases`: where each of the layout's files begins in this process's memory, mapped whole and shared.
+    def __init__(self, layout: Layout, bases: Sequence[int], threads: int = 4, planes: Planes | None = None) -> None:
+        """`bases`: where each of the layout's files begins in this process's memory, mapped whole and shared;
+        `planes`: where what stands in for experts is read from.
 
         Raises ModelUnreadable where a file cannot be opened, EngineError where this platform cannot move pages.
         """
@@ -80,18 +99,25 @@ class Store:
         self._places = {layer: place for place, layer in enumerate(self.layers)}
         count = len(self.layers) * layout.experts
         self.state = np.zeros(count, np.uint8)
+        self.low = np.zeros(count, bool)  # of those that are not absent: a stand-in
         self._slot = np.full(count, -1, np.int64)
         self._failed_piece, self._failure = np.zeros(count, np.int32), np.zeros(count, np.int32)
         self._pieces, self.rooms = _pieces(layout, bases)
+        self._per_expert = len(self._pieces) // count
+        self._lows = _lows(layout, planes, len(layout.files)) if planes else None
+        longest = max((low.length for low in self._lows), default=0) if self._lows else 0
+        self.staging = Bytes(threads * longest)  # memory that the threads need beside slots
+        self._paths = (*layout.files, *((planes.path,) if planes else ()))
         self._open = contextlib.ExitStack()
         with contextlib.ExitStack() as opening:
-            self.direct, files = _opened(opening, layout.files)
+            self.direct, files = _opened(opening, self._paths)
             self._files = (_File * len(files))(*files)
             memory = self._memory(opening, count)
             table = _Table(
-                ctypes.addressof(self._pieces), ctypes.addressof(self._files), self.state.ctypes.data,
-                self._slot.ctypes.data, self._failed_piece.ctypes.data, self._failure.ctypes.data,
-                self._memory_place, memory, count, len(self._pieces) // count, PAGE,
+                ctypes.addressof(self._pieces), ctypes.addressof(self._lows) if self._lows else None,
+                ctypes.addressof(self._files), self.state.ctypes.data, self._slot.ctypes.data,
+                self._failed_piece.ctypes.data, self._failure.ctypes.data, self._memory_place, memory, count,
+                self._per_expert, PAGE, longest,
             )  # fmt: skip
             self._store = self._library.accel_store_open(table, threads)
             if not self._store:
@@ -122,9 +148,11 @@ class Store:
         layer, index = divmod(number, self.layout.experts)
         return Expert(self.layers[layer], index)
 
-    def load(self, number: int, slot: int, victim: int = -1, urgent: bool = True) -> None:
-        """Has an absent expert read into the slot at this offset, in place of the `victim` that held it."""
-        if not self._library.accel_store_load(self._store, number, victim, slot, urgent):
+    def load(self, number: int, slot: int, victim: int = -1, urgent: bool = True, low: bool = False) -> None:
+        """Has an absent expert read into the slot at this offset, in place of the `victim` that held it; or a resident
+        one, which nobody may look at meanwhile, anew into its own. `low`: what stands in for it, if there is that."""
+        self.low[number] = low
+        if not self._library.accel_store_load(self._store, number, victim, slot, urgent, low):
             raise EngineError("no memory for another read", "close other programs")
 
     def hurry(self, number: int) -> None:
@@ -159,7 +187,7 @@ class Store:
 
     def _parts(self, number: int) -> Iterator[tuple[int, int, int, int]]:
         """(place, length, offset, file) of every piece of an expert."""
-        each = len(self._pieces) // len(self.state)
+        each = self._per_expert
         for piece in self._pieces[number * each : (number + 1) * each]:
             if piece.length:
                 yield piece.place, piece.length, piece.offset, piece.file
@@ -182,10 +210,15 @@ class Store:
         return Rate(size * self._threads / seconds) if seconds else _USUAL_RATE
 
     def _error(self, number: int, late: bool) -> Exception:
-        expert = self.expert(number)
-        piece = self.layout.slices(expert)[self._failed_piece[number]]
-        path, failure = self.layout.files[piece.file], int(self._failure[number])
-        where = f"expert {expert.index} of layer {expert.layer}, at {piece.offset} in {path}"
+        expert, place = self.expert(number), int(self._failed_piece[number])
+        failure = int(self._failure[number])
+        piece = self.layout.slices(expert)[place]
+        file, offset = piece.file, int(piece.offset)
+        if self._lows and self.low[number]:
+            stands_in = self._lows[number * self._per_expert + place]
+            file, offset = stands_in.file, stands_in.offset
+        path = self._paths[file]
+        where = f"expert {expert.index} of layer {expert.layer}, at {offset} in {path}"
         if late:
             return EngineError(f"reading {where} takes too long", "check the disk")
         if failure == _CHANGED:
@@ -215,6 +248,22 @@ def _pieces(layout: Layout, bases: Sequence[int]) -> tuple[Any, tuple[int, ...]]
             room += longest
         rooms.append(room)
     return pieces, tuple(rooms)
+
+
+def _lows(layout: Layout, planes: Planes, file: int) -> Any:
+    """What stands in for every piece; `file`: the number that the planes' file has."""
+    per_expert = max(len(tensors) for tensors in layout.layers.values())
+    lows = (_Low * (len(layout.layers) * layout.experts * per_expert))()
+    for place, layer in enumerate(layout.layers):
+        for number, plane in enumerate(planes.layers[layer]):
+            form, table = plane.form, (ctypes.c_uint8 * TABLE)(*plane.table)
+            for index in range(layout.experts):
+                span = plane.span(index)
+                lows[(place * layout.experts + index) * per_expert + number] = _Low(
+                    plane.offset + index * plane.record_size, plane.length(index), span.blocks, span.head, span.tail,
+                    form.number, form.low, form.block, file, table,
+                )  # fmt: skip
+    return lows
 
 
 def _opened(opening: contextlib.ExitStack, paths: Sequence[Path]) -> tuple[bool, list[_File]]:
@@ -268,7 +317,7 @@ def _library() -> Any:
     for name, result, arguments in (
         ("open", pointer, (ctypes.POINTER(_Table), ctypes.c_int)),
         ("close", None, (pointer,)),
-        ("load", ctypes.c_int, (pointer, int32, int32, int64, ctypes.c_int)),
+        ("load", ctypes.c_int, (pointer, int32, int32, int64, ctypes.c_int, ctypes.c_int)),
         ("hurry", None, (pointer, int32)),
         ("wait", ctypes.c_int, (pointer, pointer, ctypes.c_int, ctypes.c_double)),
         ("evict", ctypes.c_int, (pointer, int32)),

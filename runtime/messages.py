@@ -17,7 +17,7 @@ from ..errors import STATUS, AccelError, LinkError, UsageError
 from .law import Law
 from .text import Markers
 
-VERSION = 2
+VERSION = 3
 MOST_PARTS = 2**16  # of one prompt
 KINDS: dict[str, type[AccelError]] = {kind.__name__: kind for kind in STATUS}
 _MOST_WORDS = 2000  # characters of an error's line
@@ -277,6 +277,9 @@ class LayerUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fulfilled: Count
     stall: Seconds
     recall: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    wasted: Count = 0
+    low: Count = 0
+    skipped: Count = 0
 
 
 class Statistics(Record, frozen=True):

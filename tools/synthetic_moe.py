@@ -23,6 +23,8 @@ from accel.tools.random_model import TYPES, draw, make_vocabulary
 from accel.units import Bytes
 
 EMBEDDING_PULL, ROUTER_PULL = 0.5, 1.5  # how strongly both lean towards a topic
+# What makes the weights of a token's experts as uneven as real models': the eighth a quarter to a third of the first.
+TOPICAL_SCALE, UNIFORM_SCALE = 0.05, 0.5
 SWITCH = 0.03  # how likely the next token belongs to another topic
 
 
@@ -157,9 +159,10 @@ def _embeddings(shapes: Shapes, topics: np.ndarray, random: np.random.Generator)
 def _router(shapes: Shapes, topics: np.ndarray, random: np.random.Generator) -> np.ndarray:
     rows = random.standard_normal((shapes.experts, shapes.width)).astype(np.float32)
     rows *= np.float32(2 * shapes.width**-0.5)
-    if shapes.topics:
-        rows += np.float32(ROUTER_PULL) * topics[random.permutation(shapes.experts) % shapes.topics]
-    return rows
+    if not shapes.topics:
+        return rows * np.float32(UNIFORM_SCALE)
+    rows += np.float32(ROUTER_PULL) * topics[random.permutation(shapes.experts) % shapes.topics]
+    return rows * np.float32(TOPICAL_SCALE)
 
 
 def main() -> int:

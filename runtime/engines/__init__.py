@@ -1,5 +1,6 @@
 """Engines by name. An engine's module is imported when it is opened: they are heavy, and not everywhere."""
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -25,4 +26,7 @@ def open_engine(name: str, options: Any, progress: Callable[[float], bool] | Non
     """`progress` is called with 0..1 while it loads; where it returns False the load ends
     with Cancelled. Raises ModelError, EngineError, Cancelled, or UsageError for a name that is no engine."""
     options_type(name)
+    if getattr(options, "expert_memory", 0):
+        # Threads that read want the processor while others wait. OpenMP looks at this once, when it is loaded.
+        os.environ.setdefault("GOMP_SPINCOUNT", "100")
     return import_module(f".{name}", __name__).open_engine(options, progress)

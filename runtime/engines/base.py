@@ -93,6 +93,9 @@ class LayerUse:
     fulfilled: int  # foreseen, whether there already or read, and used at the layer's next turn
     stall: float  # seconds that the layer waited
     recall: float  # of its experts, how many were foreseen one layer before
+    wasted: int = 0  # read before they were wanted, and then not used
+    low: int = 0  # uses that a stand-in of low precision served
+    skipped: int = 0  # uses that were left out
 
 
 @dataclass(frozen=True, slots=True)

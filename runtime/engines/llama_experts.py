@@ -2,22 +2,26 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...devices.mappings import most_mappings
 from ...errors import EngineError
-from ...offload.gguf_header import Header
+from ...offload.gguf_header import Header, read_header
 from ...offload.layout import Layout
 from ...offload.pinned import Part, pin, whole_pages
+from ...offload.planes import Planes
 from ...offload.policy import make_policy
+from ...offload.precision import Thresholds
 from ...offload.predict import Gate, Predictor
 from ...offload.residency import Residency
 from ...offload.store import Store, bases_of
 from ...units import Bytes
 from .base import LayerUse, Offloaded
 from .llama_taps import ChosenExperts
+from .options import EngineOptions
 
 READERS = 4  # reads in flight
 AHEAD = 2  # layers that are foreseen
@@ -25,23 +29,50 @@ POLICY = "lru"
 _MEMORY = 0.9  # of how long a layer takes, when another is timed
 
 
+def open_experts(options: EngineOptions, used: int) -> "Experts":
+    """Of the model that was just loaded with these options; a token uses so many in each layer. Raises ModelError,
+    EngineError."""
+    approximation = None
+    if options.low_experts:
+        thresholds = Thresholds(options.low_above, options.skip_above)
+        approximation = Approximation(Path(options.low_experts), thresholds, options.deterministic)
+    return Experts(read_header(Path(options.path)), used, Bytes(options.expert_memory), approximation)
+
+
+@dataclass(frozen=True, slots=True)
+class Approximation:
+    """Stand-ins for experts that count for little. `strict`: whatever is in memory."""
+
+    path: Path
+    thresholds: Thresholds
+    strict: bool
+
+
 class Experts:
     """Of a model that was loaded lazily."""
 
-    def __init__(self, header: Header, used: int, budget: Bytes) -> None:
+    def __init__(self, header: Header, used: int, budget: Bytes, approximation: Approximation | None = None) -> None:
         """Raises ModelError, EngineError."""
         layout = Layout.of(header)
         if not layout.layers:
             raise EngineError("this model has no experts to keep apart", "open it without memory for experts")
         bases = tuple(bases_of(layout.files))
         self.pinned = pin(_dense(layout, header, bases), READERS)
-        self.store = Store(layout, bases, READERS)
+        self.approximation = approximation
+        planes = Planes.read(approximation.path, header, layout) if approximation else None
+        self.store = Store(layout, bases, READERS, planes)
         pieces = max(map(len, layout.layers.values()))
         self._places = {layer: place for place, layer in enumerate(layout.layers)}
         policy = make_policy(POLICY, len(layout.layers), layout.experts)
         try:
             self.residency = Residency(
-                self.store, policy, layout.experts, used, budget, most_mappings() // (2 * pieces)
+                self.store,
+                policy,
+                layout.experts,
+                used,
+                Bytes(budget - self.store.staging),
+                most_mappings() // (2 * pieces),
+                strict=approximation is not None and approximation.strict,
             )
             self.predictor = Predictor(_gates(header, layout), used, AHEAD)
         except BaseException:
@@ -63,9 +94,13 @@ class Experts:
             return
         self._time(place)
         experts = ids[0].astype(np.int64) if len(ids) == 1 else np.unique(ids).astype(np.int64)
-        self.residency.use(place, experts)
+        scores = chosen.weights if self.approximation and len(ids) == 1 else None
+        wanted = self.approximation.thresholds.wanted(scores) if self.approximation and scores is not None else None
+        taken = self.residency.use(place, experts, wanted)
         if len(ids) == 1:
             self.predictor.learn(place, experts)
+        if not taken.all():
+            chosen.leave_out(~taken)
         self._look_ahead(place, chosen.gate_input)
         self._left, self._left_at = place, time.perf_counter()
 
@@ -81,6 +116,9 @@ class Experts:
                 expected=int(counts.expected[place]),
                 fulfilled=int(counts.fulfilled[place]),
                 stall=float(counts.stall[place]),
+                wasted=int(counts.wasted[place]),
+                low=int(counts.low[place]),
+                skipped=int(counts.skipped[place]),
                 recall=float(recall[place, 1]) if 0 < place < len(recall) else 0.0,
             )
             for layer, place in self._places.items()
@@ -111,8 +149,13 @@ class Experts:
             if experts is None:
                 return
             room = int(seconds * self.store.rate / self._sizes[later])
-            if self.residency.expect(later, experts, len(experts) if prompt else room, borrow=prompt):
+            wanted = None
+            if self.approximation and not prompt:
+                wanted = self.approximation.thresholds.wanted(self.predictor.scores(place, far, experts, inputs))
+            if self.residency.expect(later, experts, len(experts) if prompt else room, prompt, wanted):
                 return
+        if self.approximation and not prompt:
+            self.residency.improve()
 
 
 def _dense(layout: Layout, header: Header, bases: Sequence[int]) -> list[Part]:

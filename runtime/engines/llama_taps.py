@@ -13,7 +13,12 @@ from . import llama_api as api
 from .base import Tap
 
 # what a tap asks for -> the graph node at which it is known
-_NODES = {"gate_input": "ffn_moe_logits", "experts": "ffn_moe_topk", "layer_output": "l_out"}
+_NODES = {
+    "gate_input": "ffn_moe_logits",
+    "experts": "ffn_moe_topk",
+    "weights": "ffn_moe_weights",
+    "layer_output": "l_out",
+}
 _HOPS = 12  # nodes between the choice of experts and the gate's logits, at most
 _Call = ctypes.CFUNCTYPE(ctypes.c_bool, api.address, ctypes.c_int32, ctypes.c_int32)
 
@@ -40,13 +45,28 @@ class _Filter(ctypes.Structure):
 class ChosenExperts:
     """The experts that a layer is about to use, while its forward waits."""
 
-    def __init__(self, node: int) -> None:
-        self._node = node
+    def __init__(self, node: int, weights: int = 0) -> None:
+        self._node, self._weights = node, weights
 
     @property
     def experts(self) -> np.ndarray:
         """(rows, used), int32: a view."""
         return api.tensor_rows(self._node)
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """(used,), float32: gate scores of a single row, a view; None where they are not known yet or are logits."""
+        if not self._weights:
+            return None
+        scores = api.tensor_rows(self._weights)[:, 0]
+        return scores if scores.min() >= 0 else None
+
+    def leave_out(self, which: np.ndarray) -> None:
+        """Of a single row, whose `weights` are known: these (bool, of shape (used,)) count for nothing, and their
+        bytes are not looked at."""
+        ids, scores = api.tensor_rows(self._node)[0], api.tensor_rows(self._weights)[:, 0]
+        ids[which] = ids[scores.argmax()]
+        scores[which] = 0
 
     @property
     def gate_input(self) -> np.ndarray | None:
@@ -67,13 +87,18 @@ class Taps:
     with the nodes it wanted once they are computed."""
 
     def __init__(
-        self, layers: int, experts: bool, before_experts: Callable[[int, ChosenExperts], object] | None = None
+        self,
+        layers: int,
+        experts: bool,
+        before_experts: Callable[[int, ChosenExperts], object] | None = None,
+        weighed: bool = False,
     ) -> None:
-        """`before_experts(layer, chosen)` is called in every forward once a layer's experts are chosen and before they
-        are touched; unlike a tap it may raise, and the forward then computes nothing more."""
-        self.names = frozenset(_NODES if experts else {"layer_output"})
+        """`before_experts(layer, chosen)` is called in every forward once a layer's experts are chosen (`weighed`: and
+        their weights known) and before they are touched; unlike a tap it may raise, and the forward then computes
+        nothing more."""
+        self.names = frozenset(_NODES) - {"weights"} if experts else frozenset({"layer_output"})
         self._layers = layers
-        self._before_experts = before_experts
+        self._before_experts, self._before_at = before_experts, _WEIGHTS if weighed else _EXPERTS
         self._wanted: list[dict[int, list[Tap]]] = [{} for _ in _NODES]
         self._failure: BaseException | None = None
         self._masks = np.zeros((len(_NODES), max(1, layers)), np.uint8)
@@ -92,7 +117,7 @@ class Taps:
         self._masks[:] = 0
         self._wanted = [{} for _ in _NODES]
         if self._before_experts:
-            self._masks[_EXPERTS] = 1
+            self._masks[self._before_at] = 1
         for tap in taps:
             if tap.what not in self.names or not 0 <= tap.layer < self._layers:
                 raise EngineError(f"there is no '{tap.what[:40]}' in layer {tap.layer}", "ask `can.taps`")
@@ -111,8 +136,9 @@ class Taps:
     def _call(self, node: int, kind: int, layer: int) -> bool:
         """One wanted value; False ends the forward."""
         try:
-            if kind == _EXPERTS and self._before_experts:
-                self._before_experts(layer, ChosenExperts(node))
+            if kind == self._before_at and self._before_experts:
+                chosen = (node,) if kind == _EXPERTS else (api.Tensor.from_address(node).src[1], node)
+                self._before_experts(layer, ChosenExperts(*chosen))
             for tap in self._wanted[kind].get(layer, ()):
                 source = api.Tensor.from_address(node).src[1] if kind == _GATE_INPUT else node
                 tap.call(api.tensor_rows(source))
@@ -136,7 +162,7 @@ class Taps:
 
 
 _KINDS = {node: kind for kind, node in enumerate(_NODES.values())}
-_GATE_INPUT, _EXPERTS = 0, 1
+_GATE_INPUT, _EXPERTS, _WEIGHTS = 0, 1, 2
 
 
 @cache

@@ -16,13 +16,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ...errors import ContextFull, EngineError, ModelUnsupported, StateError
-from ...offload.gguf_header import read_header
-from ...units import Bytes
 from ..model import ModelSpec
 from . import llama_api as api
 from . import llama_decode
 from .base import Batch, Capabilities, Chooser, Chosen, Offloaded, Stop, Stopped, Tap, check_path
-from .llama_experts import Experts
+from .llama_experts import Experts, open_experts
 from .llama_lazy import mapped_lazily
 from .llama_rows import LlamaRows
 from .llama_taps import Taps
@@ -42,10 +40,10 @@ def open_engine(options: EngineOptions, progress: Callable[[float], bool] | None
         opened.callback(api.model_free, model)
         experts, taps = None, None
         if options.expert_memory:
-            experts = Experts(read_header(Path(options.path)), spec.experts_used, Bytes(options.expert_memory))
+            experts = open_experts(options, spec.experts_used)
             opened.callback(experts.close)
         if options.taps or experts:
-            taps = Taps(spec.layers, spec.experts > 0, experts.before if experts else None)
+            taps = Taps(spec.layers, spec.experts > 0, experts and experts.before, weighed=bool(options.low_experts))
         context = api.new_context(model, options, taps and taps.callback, taps and taps.data)
         opened.callback(api.context_free, context)
         if not api.writes(model, context):

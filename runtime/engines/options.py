@@ -22,6 +22,10 @@ class EngineOptions:
     overrides: tuple[tuple[str, str], ...] = ()  # (pattern of tensor names, buffer type), the first that matches
     flash_attention: bool = True
     expert_memory: int = 0  # bytes that experts may take; 0: all of the file is mapped, and the system decides
+    low_experts: str = ""  # the file of stand-ins for experts, where the text may differ; "": all are exact
+    low_above: float = 0.6  # thresholds of offload/precision.py
+    skip_above: float = 0.9
+    deterministic: bool = False  # what an expert is replaced by depends on gate scores alone, not on what is in memory
     taps: bool = False  # whether `forward` may be given taps; costs a few per cent
 
 

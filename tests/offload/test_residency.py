@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from accel.errors import EngineError, ModelUnreadable
 from accel.offload.policy import POLICIES, make_policy
-from accel.offload.residency import Residency
+from accel.offload.residency import FULL, LOW, SKIP, Residency
 from accel.offload.store import ABSENT, FAILED, QUEUED, RESIDENT
 from accel.units import Bytes
 
@@ -21,6 +21,7 @@ class Reader:
     def __init__(self, rooms: tuple[int, ...], at_once: bool = False) -> None:
         self.rooms = rooms
         self.state = np.zeros(len(rooms) * EXPERTS, np.uint8)
+        self.low = np.zeros(len(rooms) * EXPERTS, bool)
         self.slots: dict[int, int] = {}
         self.broken: set[int] = set()
         self.touched: list[int] = []
@@ -31,8 +32,12 @@ class Reader:
     def _span(self, number: int) -> tuple[int, int]:
         return self.slots[number], self.slots[number] + self.rooms[number // EXPERTS]
 
-    def load(self, number: int, slot: int, victim: int = -1, urgent: bool = True) -> None:
-        assert self.state[number] in (ABSENT, FAILED)
+    def load(self, number: int, slot: int, victim: int = -1, urgent: bool = True, low: bool = False) -> None:
+        if self.state[number] == RESIDENT:  # again, in another precision
+            assert self.slots[number] == slot and victim < 0 and self.low[number] != low
+        else:
+            assert self.state[number] in (ABSENT, FAILED)
+        self.low[number] = low
         if victim >= 0:
             assert self.state[victim] == RESIDENT and self.slots.pop(victim) == slot
             self.state[victim] = ABSENT
@@ -95,13 +100,17 @@ def token(residency: Residency, *layers: tuple[int, ...]) -> None:
     budget=st.integers(0, 400_000),
     policy=st.sampled_from(sorted(POLICIES)),
     at_once=st.booleans(),
+    strict=st.booleans(),
     data=st.data(),
 )
-def test_the_budget_holds_and_what_is_used_is_there(rooms, budget, policy, at_once, data):
+def test_the_budget_holds_and_what_is_used_is_there_in_the_precision_it_needs(
+    rooms, budget, policy, at_once, strict, data
+):
     reader = Reader(tuple(rooms), at_once)
     layers = len(rooms)
     try:
-        residency = Residency(reader, make_policy(policy, layers, EXPERTS), EXPERTS, USED, Bytes(budget), 1000)
+        made = make_policy(policy, layers, EXPERTS)
+        residency = Residency(reader, made, EXPERTS, USED, Bytes(budget), 1000, strict)
     except EngineError:
         assert budget < USED * sum(rooms)
         return
@@ -116,16 +125,30 @@ def test_the_budget_holds_and_what_is_used_is_there(rooms, budget, policy, at_on
         else:
             for layer in range(layers):
                 experts = data.draw(some)[: USED if what == "token" else EXPERTS]
-                residency.use(layer, experts)
+                wishes = st.lists(st.sampled_from([FULL, LOW, SKIP]), min_size=len(experts), max_size=len(experts))
+                wanted = data.draw(st.none() | wishes.map(np.array)) if what == "token" else None
+                taken = residency.use(layer, experts, wanted)
+                if wanted is None:
+                    wanted = np.full(len(experts), FULL)
+                assert (taken | (wanted == SKIP)).all() and not (strict and taken[wanted == SKIP].any())
+                experts, wanted = experts[taken], wanted[taken]
                 numbers = layer * EXPERTS + experts
                 here = reader.state[numbers] == RESIDENT
+                low = reader.low[numbers[here]]
+                assert not low[wanted[here] == FULL].any() and not (strict and (low != (wanted[here] == LOW)).any())
                 beside = [number for number in numbers[~here].tolist() if number not in reader.touched]
                 assert not beside  # there, or read through the file and known to be
                 assert here.all() or what == "prompt"
                 for far in range(1, 3):
                     if layer + far < layers:
                         most, borrow = data.draw(st.integers(0, 4)), what == "prompt"
-                        residency.expect(layer + far, data.draw(some), most, borrow)
+                        likely = data.draw(some)
+                        wishes = st.lists(
+                            st.sampled_from([FULL, LOW, SKIP]), min_size=len(likely), max_size=len(likely)
+                        )
+                        guess = data.draw(st.none() | wishes.map(np.array)) if what == "token" else None
+                        residency.expect(layer + far, likely, most, borrow, guess)
+                residency.improve()
                 assert reader.memory <= residency.bytes_held <= budget
         assert reader.memory <= residency.bytes_held <= budget
         assert np.count_nonzero(residency.held) == len(reader.slots)
@@ -220,3 +243,50 @@ def test_a_budget_below_one_token_is_refused_and_says_what_is_needed():
         make(each=1)
     with pytest.raises(EngineError, match="max_map_count"):
         make(most=5)
+
+
+def test_a_stand_in_serves_who_does_not_need_more_and_is_read_again_for_who_does():
+    reader, residency = make(layers=1)
+    two = np.array([0, 1])
+    assert residency.use(0, two, np.array([FULL, LOW])).all() and reader.low[:2].tolist() == [False, True]
+    residency.use(0, two, np.array([LOW, LOW]))
+    assert reader.loads == 2 and residency.counts.low[0] == 2 and not reader.low[0]  # better than was wanted
+    residency.use(0, two)
+    assert reader.loads == 3 and not reader.low[:2].any() and reader.slots[1] != reader.slots[0]
+
+
+def test_who_may_be_left_out_is_used_where_it_is_there_and_not_read_for_it():
+    reader, residency = make(layers=1)
+    residency.use(0, np.array([0]))
+    assert residency.use(0, np.array([0, 1, 2]), np.array([SKIP, SKIP, FULL])).tolist() == [True, False, True]
+    assert reader.loads == 2 and residency.counts.skipped[0] == 1
+
+
+def test_strictly_a_use_gets_what_it_wants_whatever_is_there():
+    reader = Reader((4096,))
+    residency = Residency(reader, make_policy("lru", 1, EXPERTS), EXPERTS, USED, Bytes(4 * 4096), 1000, strict=True)
+    residency.use(0, np.array([0, 1]))
+    assert residency.use(0, np.array([0, 1]), np.array([LOW, SKIP])).tolist() == [True, False]
+    assert reader.low[0] and reader.loads == 3 and not residency.improve()
+
+
+def test_a_stand_in_that_stays_hot_is_read_in_full_once_nothing_else_is_read():
+    reader, residency = make(layers=2)
+    residency.use(0, np.array([0]), np.array([LOW]))
+    residency.use(1, np.array([0]))
+    assert not residency.improve()  # it was used once
+    residency.use(0, np.array([0]), np.array([LOW]))
+    assert not residency.improve()  # it is in use now
+    residency.use(1, np.array([0]))
+    residency.expect(1, np.array([5]), most=1)
+    assert not residency.improve()  # something is on its way
+    residency.use(1, np.array([5]))
+    assert residency.improve() and not reader.low[0] and reader.loads == 4
+
+
+def test_what_was_read_ahead_for_nothing_is_counted():
+    _, residency = make(at_once=True)
+    residency.use(0, np.array([0, 1]))
+    residency.expect(1, np.array([3, 4]), most=2)
+    residency.use(1, np.array([4, 5]))
+    assert residency.counts.wasted.tolist() == [0, 1, 0]

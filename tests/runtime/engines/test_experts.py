@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from accel.errors import EngineError, ModelChanged
+from accel.exporters.experts import export_experts as export
 from accel.offload.quotas import least_budget
 from accel.offload.store import _library
 from accel.runtime.demo import draft, target
@@ -145,3 +146,54 @@ def test_a_dense_model_has_no_experts_to_keep():
 def test_a_budget_below_one_token_is_refused():
     with pytest.raises(EngineError, match="at least"):
         opened(4096)
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("low") / "demo.low.gguf"
+    export(target(), path)
+    return str(path)
+
+
+def approximate(stand_ins: str, share: float, low: float, skip: float, deterministic: bool = False) -> Any:
+    whole, least = experts_size()
+    options = replace(PLAIN, low_experts=stand_ins, low_above=low, skip_above=skip, deterministic=deterministic)
+    memory = max(2 * least, int(share * whole))
+    return open_engine("llamacpp", replace(options, expert_memory=memory))
+
+
+def test_where_everything_is_wanted_in_full_the_logits_are_exact(wanted, stand_ins):
+    engine = approximate(stand_ins, 0.3, low=1.01, skip=1.01)
+    counts = engine.experts.residency.counts
+    assert logits(engine) == wanted
+    assert counts.low.sum() == counts.skipped.sum() == 0
+
+
+def test_stand_ins_and_what_is_left_out_change_the_logits_a_little(wanted, stand_ins):
+    engine = approximate(stand_ins, 0.3, low=0.5, skip=0.8)
+    counts = engine.experts.residency.counts
+    found = logits(engine)
+    assert counts.low.sum() > 20 and counts.skipped.sum() > 20
+    exact, near = (np.array([np.frombuffer(row, np.float32) for row in rows]) for rows in (wanted, found))
+    assert not np.array_equal(exact, near) and np.isfinite(near).all()
+    assert np.mean([np.corrcoef(*rows)[0, 1] for rows in zip(exact, near, strict=True)]) > 0.98
+
+
+def test_deterministic_stand_ins_give_the_same_logits_whatever_is_in_memory(stand_ins):
+    small, large = (approximate(stand_ins, share, 0.5, 0.8, deterministic=True) for share in (0.2, 1.0))
+    counts = small.experts.residency.counts
+    assert logits(small) == logits(large)
+    assert counts.low.sum() > 20 and counts.skipped.sum() > 20
+
+
+def test_what_is_left_out_counts_for_nothing_and_the_others_for_more(stand_ins):
+    """The weights of those that are left, as the graph goes on with them, are in the same proportion and sum to one."""
+    engine = approximate(stand_ins, 1.0, low=0.0, skip=0.0, deterministic=True)  # of two experts one is left
+    seen: list[np.ndarray] = []
+    learn = engine.experts.predictor.learn
+    engine.experts.predictor.learn = lambda place, experts: (seen.append(experts), learn(place, experts))
+    found = logits(engine)
+    counts = engine.experts.residency.counts
+    assert np.isfinite([np.frombuffer(row, np.float32) for row in found]).all()
+    alone = len(TOKENS[PROMPT:]) * len(engine.experts.store.layers)
+    assert counts.skipped.sum() == alone and len(seen) == alone
