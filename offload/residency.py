@@ -275,4 +275,6 @@ class Residency:
             try:
                 self.store.wait(np.array([number], np.int32))
             except AccelError:  # whoever wants it will ask again, and hear of it
+                if self.store.state[number] != FAILED:  # still on its way: the slot is not anybody's yet
+                    raise
                 self._reap(number)
