@@ -245,19 +245,6 @@ def _punch(file: int, offset: int, length: int) -> None:
         raise EngineError(f"memory cannot be given back: {os.strerror(problem)}", "see `accel doctor`")
 
 
-def bases_of(files: Sequence[Path]) -> Iterator[int]:
-    """Where each file begins, or would begin, in this process's memory: its mapping may lack a part that nobody needs.
-    Raises EngineError where it is not mapped."""
-    for path in files:
-        about = path.stat()
-        known = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x} {about.st_ino} "
-        with open("/proc/self/maps") as lines:  # noqa: PTH123 - a pseudo file
-            found = next((line.split() for line in lines if known in line), None)
-        if found is None:
-            raise EngineError(f"{path} is not mapped in this process", "open it with mapped weights")
-        yield int(found[0].split("-")[0], 16) - int(found[2], 16)
-
-
 @cache
 def _library() -> Any:
     """The functions of store.c, or None where it was not compiled, or does not load."""

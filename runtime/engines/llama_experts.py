@@ -1,7 +1,7 @@
 """Experts of an open model kept within a budget: what happens between the choice of experts and their use."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,12 @@ from ...devices.mappings import most_mappings
 from ...errors import EngineError
 from ...offload.gguf_header import Header
 from ...offload.layout import Layout
+from ...offload.mapped import Mapped, mapped_anew
 from ...offload.pinned import Part, pin, whole_pages
 from ...offload.policy import make_policy
 from ...offload.predict import Gate, Predictor
 from ...offload.residency import Residency
-from ...offload.store import Store, bases_of
+from ...offload.store import Store
 from ...units import Bytes
 from .base import LayerUse, Offloaded
 from .llama_taps import ChosenExperts
@@ -28,14 +29,15 @@ _MEMORY = 0.9  # of how long a layer takes, when another is timed
 class Experts:
     """Of a model that was loaded lazily."""
 
-    def __init__(self, header: Header, used: int, budget: Bytes) -> None:
-        """Raises ModelError, EngineError."""
-        layout = Layout.of(header)
+    def __init__(self, header: Header, used: int, budget: Bytes, before: Collection[int] = ()) -> None:
+        """`before`: where its files' mappings began before it was loaded. Raises ModelError, EngineError."""
+        mapped = mapped_anew(header.files, before)
+        # Layers that only foretell further tokens are not loaded, and their part of the file may be unmapped.
+        layout = Layout.of(header).within(lambda file, start, end: mapped[file].holds(start, end))
         if not layout.layers:
             raise EngineError("this model has no experts to keep apart", "open it without memory for experts")
-        bases = tuple(bases_of(layout.files))
-        self.pinned = pin(_dense(layout, header, bases), READERS)
-        self.store = Store(layout, bases, READERS)
+        self.pinned = pin(_dense(layout, header, mapped), READERS)
+        self.store = Store(layout, [each.base for each in mapped], READERS)
         pieces = max(map(len, layout.layers.values()))
         self._places = {layer: place for place, layer in enumerate(layout.layers)}
         policy = make_policy(POLICY, len(layout.layers), layout.experts)
@@ -115,16 +117,19 @@ class Experts:
                 return
 
 
-def _dense(layout: Layout, header: Header, bases: Sequence[int]) -> list[Part]:
-    """All that is no expert's, but the pages that it shares with one."""
+def _dense(layout: Layout, header: Header, mapped: Sequence[Mapped]) -> list[Part]:
+    """All that is mapped and no expert's, but the pages that it shares with one."""
     found = []
-    for file, (path, base, size) in enumerate(zip(layout.files, bases, layout.sizes, strict=True)):
+    for file, (path, size) in enumerate(zip(layout.files, layout.sizes, strict=True)):
         at = min((tensor.offset for tensor in header.tensors.values() if tensor.file == path), default=size)
+        gaps = []
         for number, start, end in layout.ranges():
             if number == file:
-                found.append(whole_pages(path, at, start, base))
+                gaps.append((at, start))
                 at = end
-        found.append(whole_pages(path, at, size, base))
+        for start, end in [*gaps, (at, size)]:
+            for first, last in mapped[file].runs:
+                found.append(whole_pages(path, max(start, first), min(end, last), mapped[file].base))
     return [part for part in found if part]
 
 

@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ...errors import ContextFull, EngineError, ModelUnsupported, StateError
+from ...errors import ContextFull, EngineError, ModelError, ModelUnsupported, StateError
 from ...offload.gguf_header import read_header
+from ...offload.mapped import mappings_of
 from ...units import Bytes
 from ..model import ModelSpec
 from . import llama_api as api
@@ -36,13 +37,14 @@ def open_engine(options: EngineOptions, progress: Callable[[float], bool] | None
     """Raises ModelError, EngineError, Cancelled (where `progress` returned False)."""
     spec = ModelSpec.read(Path(options.path))
     options = replace(options, path=spec.paths[0], repack=options.repack and not options.expert_memory)
+    before = [mapped.base for path in spec.paths for mapped in mappings_of(Path(path))] if options.expert_memory else ()
     with mapped_lazily() if options.expert_memory else nullcontext():
         model = api.load_model(options, progress)
     with ExitStack() as opened:
         opened.callback(api.model_free, model)
         experts, taps = None, None
         if options.expert_memory:
-            experts = Experts(read_header(Path(options.path)), spec.experts_used, Bytes(options.expert_memory))
+            experts = Experts(read_header(Path(options.path)), spec.experts_used, Bytes(options.expert_memory), before)
             opened.callback(experts.close)
         if options.taps or experts:
             taps = Taps(spec.layers, spec.experts > 0, experts.before if experts else None)
@@ -158,7 +160,7 @@ class LlamaCpp:
             result = api.decode(self._context, self._batch)
             if result or self._taps:
                 self._check(result)
-        except (EngineError, ContextFull, Stopped):
+        except (EngineError, ModelError, ContextFull, Stopped):
             self._take_back(placed)
             raise
         return LlamaRows(self.logits, self.vocabulary.size, batch.wants)
@@ -372,9 +374,9 @@ class LlamaCpp:
     def close(self) -> None:
         if self._context:
             api.context_free(self._context)
-            api.model_free(self._model)
             if self.experts:
-                self.experts.close()
+                self.experts.close()  # what it still reads goes to the model's own mapping
+            api.model_free(self._model)
             self._context = self._model = None
             self._lines = []
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from accel.errors import EngineError, ModelChanged, ModelUnreadable
 from accel.offload.layout import Expert, ExpertTensor, Layout
-from accel.offload.store import ABSENT, PAGE, RESIDENT, Store, _library, bases_of
+from accel.offload.mapped import mappings_of
+from accel.offload.store import ABSENT, PAGE, RESIDENT, Store, _library
 from accel.units import Bytes
 
 EXPERTS = 6
@@ -71,8 +72,8 @@ def make(path: Path, sizes: tuple[int, ...], first: int) -> Bench:
     layout = Layout((path,), (Bytes(len(content)),), EXPERTS, layers)
     with path.open("rb") as file:
         mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
-    (base,) = bases_of([path])
-    return Bench(path, layout, content, mapping, base, Store(layout, [base], threads=3))
+    (mapped,) = mappings_of(path)
+    return Bench(path, layout, content, mapping, mapped.base, Store(layout, [mapped.base], threads=3))
 
 
 @pytest.fixture(params=[((2 * PAGE, PAGE), PAGE), ((3 * PAGE - 96, 2 * PAGE + 32), 4000), ((1500, 700), 32)])
@@ -178,10 +179,3 @@ def test_a_file_that_ends_too_early_names_the_expert_and_the_place(bench, tmp_pa
     bench.store.load(EXPERTS, bench.slot(EXPERTS, 0))
     with pytest.raises((ModelChanged, ModelUnreadable), match=r"expert 0 of layer 3, at \d+"):
         bench.store.wait(np.array([EXPERTS]))
-
-
-def test_a_file_that_is_not_mapped_has_no_base(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(bytes(PAGE))
-    with pytest.raises(EngineError, match="not mapped"):
-        list(bases_of([path]))
