@@ -185,7 +185,7 @@ class Store:
         expert = self.expert(number)
         piece = self.layout.slices(expert)[self._failed_piece[number]]
         path, failure = self.layout.files[piece.file], int(self._failure[number])
-        where = f"expert {expert.index} of layer {expert.layer}, at {piece.offset} in {path}"
+        where = f"expert {expert.index} of layer {expert.layer}, at byte {int(piece.offset)} of {path}"
         if late:
             return EngineError(f"reading {where} takes too long", "check the disk")
         if failure == _CHANGED:
