@@ -14,7 +14,6 @@ from accel.tools.random_model import make_vocabulary
 WIDTH, HEADS, HEAD, EXPERTS, USED, EXPERT_WIDTH = 256, 4, 64, 12, 3, 256
 VOCABULARY = 512
 _FILE_TYPE = "Q4_0"  # nobody asks for more than a name here
-_FLAT = ("_norm.", "exp_probs_b", "attn_sinks")  # drawn around 1, 0 and 0
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -88,8 +87,16 @@ def _draw(tensor: Planned, random: np.random.Generator) -> bytes:
     return quantize(values, tensor.type).tobytes()
 
 
-def plain(layers: int = 3, **types: Type) -> Model:
-    """Qwen3's: three tensors of experts in every layer."""
+MIXED = {  # slots of three sizes
+    "blk.0.ffn_down_exps": Type.Q6_K,
+    "blk.1.ffn_up_exps": Type.F16,
+    "blk.2.ffn_down_exps": Type.Q6_K,
+    "_exps": Type.Q4_0,
+}
+
+
+def plain(layers: int = 3, types: Mapping[str, Type] = MIXED) -> Model:
+    """Qwen3's: three tensors of experts in every layer, here in several formats."""
     tensors: Shapes = {}
     for layer in range(layers):
         tensors |= _named(layer, _attention() | _norms("attn_q_norm", "attn_k_norm", size=HEAD))
