@@ -52,10 +52,13 @@ def write(path: Path, model: Model, files: int = 1, seed: int = 11) -> Path:
 
 
 def _write_split(path: Path, head: Head, tensors: Sequence[Planned], contents: Sequence[bytes], files: int) -> Path:
-    """As llama.cpp's gguf-split does: all keys in the first file, and in each how many there are and which it is."""
+    """As llama.cpp's gguf-split does: about as many bytes in each file, all keys in the first of them, and in each how
+    many there are and which it is."""
     names = [path.with_name(f"{path.stem}-{number + 1:05d}-of-{files:05d}.gguf") for number in range(files)]
-    parts = np.array_split(np.arange(len(tensors)), files)
-    for number, (name, part) in enumerate(zip(names, parts, strict=True)):
+    sizes = np.cumsum([tensor.size for tensor in tensors])
+    mine = np.searchsorted(np.arange(1, files) * sizes[-1] / files, sizes)
+    for number, name in enumerate(names):
+        part = np.flatnonzero(mine == number)
         writer = GGUFWriter(None, head.architecture) if number else _writer(head)
         writer.add_uint16("split.no", number)
         writer.add_uint16("split.count", files)

@@ -79,7 +79,7 @@ def layout_of(path: Path):
 
 def test_experts_of_one_layer_lie_in_several_files(written):
     layout = layout_of(written("plain", 4).path)
-    assert {tensor.file for tensors in layout.layers.values() for tensor in tensors} == {1, 2, 3}
+    assert {tensor.file for tensors in layout.layers.values() for tensor in tensors} == {0, 1, 2, 3}
     assert any(len({tensor.file for tensor in tensors}) > 1 for tensors in layout.layers.values())
 
 
