@@ -198,6 +198,16 @@ def test_an_expert_that_cannot_be_read_stops_its_layer_and_is_tried_again():
     assert reader.state[3] == RESIDENT
 
 
+def test_an_expert_that_fails_while_room_is_made_for_others_stops_its_layer():
+    """Room is short, so everything on its way is waited for, the layer's own among it."""
+    reader, residency = make(layers=2, each=2)
+    token(residency, (0, 1), (0, 1))
+    reader.broken.add(EXPERTS + 3)
+    with pytest.raises(ModelUnreadable):
+        residency.use(1, np.array([3, 4, 5, 6]))
+    assert not residency.held[EXPERTS + 3]
+
+
 def test_an_expected_expert_that_hangs_keeps_its_slot_until_it_has_come():
     """Else another would be read into the same slot, and both show what came last."""
     reader, residency = make(layers=2, each=2)
