@@ -146,8 +146,13 @@ class Store:
             raise EngineError(f"an expert's pages cannot be given back: {os.strerror(problem)}", "see `accel doctor`")
 
     def touch(self, number: int) -> None:
-        """Has the system read an absent expert's pages ahead, through its own cache: somebody is about to look."""
-        for place, length, _, _ in self._parts(number):
+        """Has the system read an absent expert's pages ahead, through its own cache: somebody is about to look. Raises
+        ModelChanged."""
+        for place, length, _, file in self._parts(number):
+            known, about = self._files[file], os.fstat(self._files[file].plain)
+            if (about.st_size, *divmod(about.st_mtime_ns, 10**9)) != (known.size, known.seconds, known.nanoseconds):
+                self._failed_piece[number], self._failure[number] = 0, _CHANGED
+                raise self._error(number, late=False)
             self._libc.madvise(ctypes.c_void_p(place), ctypes.c_size_t(length), mmap.MADV_WILLNEED)
 
     def forget(self, number: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accel.errors import EngineError, ModelChanged, ModelUnreadable
+from accel.errors import ModelChanged, ModelUnreadable
 from accel.offload.layout import Expert, ExpertTensor, Layout
 from accel.offload.mapped import mappings_of
 from accel.offload.store import ABSENT, PAGE, RESIDENT, Store, _library
@@ -129,6 +129,7 @@ def test_whatever_comes_and_goes_every_byte_is_the_files(bench, moves):
         assert bench.all_seen()
     assert sorted(np.flatnonzero(store.state == RESIDENT)) == sorted(holders.values())
 
+
 def test_many_reads_are_in_flight_while_others_look(bench):
     wrong: list[Expert] = []
     over = threading.Event()
@@ -169,6 +170,14 @@ def test_a_file_that_was_written_to_is_not_read_from(bench):
     bench.store.load(4, bench.slot(4, 0))
     with pytest.raises(ModelChanged, match=r"expert 4 of layer 1"):
         bench.store.wait(np.array([4]))
+
+
+def test_a_file_that_was_written_to_is_not_looked_at_either(bench):
+    """An expert without a slot is computed with from the mapping, which shows what was written."""
+    bench.store.touch(4)
+    os.utime(bench.path)
+    with pytest.raises(ModelChanged, match=r"expert 4 of layer 1"):
+        bench.store.touch(4)
 
 
 def test_a_file_that_ends_too_early_names_the_expert_and_the_place(bench, tmp_path):
