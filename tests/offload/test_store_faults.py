@@ -1,5 +1,5 @@
-"""Experts whose reads are late, cut short, interrupted or fail: nobody sees other bytes than the file's, and what cannot
-be read is told with its place."""
+"""Experts whose reads are late, cut short, interrupted or fail: nobody sees other bytes than the file's, and what
+cannot be read is told with its place."""
 
 import errno
 import os

@@ -58,7 +58,7 @@ def _write_split(path: Path, head: Head, tensors: Sequence[Planned], contents: S
     sizes = np.cumsum([tensor.size for tensor in tensors])
     mine = np.searchsorted(np.arange(1, files) * sizes[-1] / files, sizes)
     for number, name in enumerate(names):
-        part = np.flatnonzero(mine == number)
+        part = np.flatnonzero(mine == number).tolist()
         writer = GGUFWriter(None, head.architecture) if number else _writer(head)
         writer.add_uint16("split.no", number)
         writer.add_uint16("split.count", files)

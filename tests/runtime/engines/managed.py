@@ -27,9 +27,7 @@ def open_managed(options: EngineOptions, share: float) -> Any:
     rooms, experts = engine.experts.store.rooms, engine.experts.store.layout.experts
     least = least_budget(rooms, engine.spec.experts_used)
     engine.close()
-    return open_engine(
-        "llamacpp", replace(options, expert_memory=max(int(least), int(share * experts * sum(rooms))))
-    )
+    return open_engine("llamacpp", replace(options, expert_memory=max(int(least), int(share * experts * sum(rooms)))))
 
 
 def logits(
