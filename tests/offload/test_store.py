@@ -81,6 +81,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     bench = make(tmp_path / "model.gguf", *request.param)
     yield bench
     bench.store.close()
+    bench.mapping.close()
 
 
 def test_an_expert_moves_in_and_out_and_its_place_shows_the_same_bytes(bench):

@@ -27,6 +27,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, faults: Faults) -> Ite
     bench = make(tmp_path / "model.gguf", *request.param)
     yield bench
     bench.store.close()
+    bench.mapping.close()
 
 
 def load_all(bench: Bench) -> None:

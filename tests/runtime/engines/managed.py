@@ -86,16 +86,16 @@ def shown(engine: Any) -> int:
         if piece.length
     ]
     spans = sorted(set(spans))
-    for start, end in memory_mappings():
+    for start, end in memory_mappings("memfd:experts"):
         found += (end - start) * any(first <= start < last for first, last in spans)
     return found
 
 
-def memory_mappings(name: str = "memfd:experts") -> list[tuple[int, int]]:
-    """(start, end) of all places that show such memory, but the one that shows all of it, which may be written."""
-    found = []
+def memory_mappings(*names: str) -> set[tuple[int, int]]:
+    """(start, end) of all places that show such memory, but those that show all of it, which may be written."""
+    found: set[tuple[int, int]] = set()
     for line in Path("/proc/self/maps").read_text().splitlines():
-        if name in line and line.split()[1].startswith("r--"):
+        if any(name in line for name in names) and line.split()[1].startswith("r--"):
             first, last = line.split()[0].split("-")
-            found.append((int(first, 16), int(last, 16)))
+            found.add((int(first, 16), int(last, 16)))
     return found

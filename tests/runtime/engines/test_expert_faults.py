@@ -16,7 +16,7 @@ from accel.runtime.demo import target
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Batch
 
-from .managed import Disturbance, closing, logits, memory_mappings, open_managed, plain_options
+from .managed import Disturbance, closing, logits, open_managed, plain_options
 
 pytestmark = pytest.mark.skipif(_library() is None, reason="store.c is not compiled here")
 
@@ -77,7 +77,7 @@ def test_a_forward_that_cannot_be_read_is_as_if_it_had_not_been(wanted, faults, 
     assert found == wanted
 
 
-def test_no_later_layer_is_computed_than_the_one_that_could_not_be_read(faults):
+def test_no_later_layer_is_computed_than_the_one_that_could_not_be_read(faults, left_mapped):
     engine = open_managed(plain_options(target()), 0.5)
     break_layer(engine, faults)
     seen: list[int] = []
@@ -87,7 +87,7 @@ def test_no_later_layer_is_computed_than_the_one_that_could_not_be_read(faults):
         engine.forward(Batch.chain(0, TOKENS[:1]))
     assert seen == [0, 1]
     engine.close()
-    assert not memory_mappings()
+    assert not left_mapped()
 
 
 def test_an_expert_that_was_only_expected_may_be_unreadable(wanted, faults):
@@ -120,7 +120,7 @@ def test_an_expert_that_was_only_expected_may_be_unreadable(wanted, faults):
     assert closing(engine, TOKENS, PROMPT) == wanted
 
 
-def test_a_file_cut_off_under_an_engine_is_told_and_the_engine_closes(model):
+def test_a_file_cut_off_under_an_engine_is_told_and_the_engine_closes(model, left_mapped):
     engine = open_managed(plain_options(model), 1.0)
     engine.forward(Batch.chain(0, TOKENS[:1]))
     engine.commit(0, range(1))
@@ -129,7 +129,7 @@ def test_a_file_cut_off_under_an_engine_is_told_and_the_engine_closes(model):
         engine.forward(Batch.chain(0, TOKENS[:50]))
     assert engine.length(0) == 1
     engine.close()
-    assert not memory_mappings()
+    assert not left_mapped()
 
 
 def test_a_file_that_was_replaced_is_read_on_as_it_was(model, wanted):

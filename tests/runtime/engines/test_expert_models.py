@@ -13,7 +13,7 @@ from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Batch
 
 from . import expert_models as models
-from .managed import MUCH, SHARES, Disturbance, closing, logits, memory_mappings, open_managed, plain_options, shown
+from .managed import MUCH, SHARES, Disturbance, closing, logits, open_managed, plain_options, shown
 
 pytestmark = pytest.mark.skipif(_library() is None, reason="store.c is not compiled here")
 
@@ -103,7 +103,7 @@ def test_experts_that_every_token_uses_and_biases_stay_in_memory(written):
 
 
 @pytest.mark.parametrize("files", [1, 4])
-def test_what_the_engine_has_unmapped_is_left_alone(written, files):
+def test_what_the_engine_has_unmapped_is_left_alone(written, files, left_mapped):
     """Pages moved there would overwrite whatever the system has put in that place since."""
     options = plain_options(written("foretelling", files).path)
     engine = open_managed(options, 1.0)
@@ -111,11 +111,11 @@ def test_what_the_engine_has_unmapped_is_left_alone(written, files):
     logits(engine, TOKENS, PROMPT)
     assert list(layout.layers) == [1, 2]
     engine.close()
-    assert not memory_mappings() and not memory_mappings("memfd:pinned")
+    assert not left_mapped()
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_closing_in_the_middle_of_reads_leaves_nothing_mapped(written, name, faults):
+def test_closing_in_the_middle_of_reads_leaves_nothing_mapped(written, name, faults, left_mapped):
     faults.delay = 2_000_000
     engine = open_managed(plain_options(written(name).path), 1.0)
     engine.experts._computing[:] = 10.0
@@ -124,10 +124,10 @@ def test_closing_in_the_middle_of_reads_leaves_nothing_mapped(written, name, fau
     asked = residency.expect(1, np.arange(experts), experts)
     assert asked > 0
     engine.close()
-    assert not memory_mappings()
+    assert not left_mapped()
 
 
-def test_two_engines_of_one_file_keep_to_their_own_mappings(written):
+def test_two_engines_of_one_file_keep_to_their_own_mappings(written, left_mapped):
     model = written("plain")
     plain = open_engine("llamacpp", plain_options(model.path))
     one, two = (open_managed(plain_options(model.path), share) for share in (0.5, 0.25))
@@ -135,7 +135,7 @@ def test_two_engines_of_one_file_keep_to_their_own_mappings(written):
     assert not places[0] & places[1]
     assert closing(one, TOKENS, PROMPT, Disturbance(one)) == model.wanted
     assert closing(two, TOKENS, PROMPT, Disturbance(two)) == model.wanted
-    assert not memory_mappings()
+    assert not left_mapped()
     assert closing(plain, TOKENS, PROMPT) == model.wanted
 
 
