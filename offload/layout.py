@@ -7,7 +7,8 @@ weights.
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ModelDamaged
@@ -76,6 +77,14 @@ class Layout:
             raise _damaged(header.files[0], f"has layers of {' and of '.join(map(str, sorted(counts)))} experts")
         whole = {layer: tuple(parts) for layer, parts in sorted(layers.items())}
         return cls(header.files, header.sizes, counts.pop() if counts else 0, whole)
+
+    def within(self, holds: Callable[[int, int, int], bool]) -> "Layout":
+        """Without the layers of which `holds(file, start, end)` is not true of every tensor: those an engine leaves."""
+
+        def held(tensors: tuple[ExpertTensor, ...]) -> bool:
+            return all(holds(part.file, part.offset, part.offset + self.experts * part.slice_size) for part in tensors)
+
+        return replace(self, layers={layer: tensors for layer, tensors in self.layers.items() if held(tensors)})
 
     def slices(self, expert: Expert) -> tuple[Slice, ...]:
         return tuple(tensor.of(expert.index) for tensor in self.layers[expert.layer])

@@ -193,11 +193,13 @@ class Residency:
         return True
 
     def resize(self, budget: Bytes) -> None:
-        """Takes memory back, or gives more, between two forwards. Raises EngineError where that is too small."""
-        self._quotas, self._floors = self._share_out(budget)
+        """Takes memory back, or gives more, between two forwards. Raises EngineError where that is too small, or
+        the disk hangs; the budget is then as it was."""
+        quotas, least = self._share_out(budget)
         self._expected[:] = False
         self._present = np.zeros(0, np.int32)
         self._settle()
+        self._quotas, self._floors = quotas, least
         self._slots.budget = budget
         self._slots.shrink(budget)
         most = sum(self._quotas)
@@ -363,9 +365,14 @@ class Residency:
         self._beside = []
 
     def _settle(self) -> None:
-        """Until nothing is being read; what fails is not there."""
+        """Until nothing is being read; what fails is not there. Raises where the present layer wants it."""
         for number in np.flatnonzero(self.held & (self.store.state != RESIDENT)).tolist():
             try:
                 self.store.wait(np.array([number], np.int32))
-            except AccelError:  # whoever wants it will ask again, and hear of it
-                self._reap(number)
+            except AccelError:
+                failed = self.store.state[number] == FAILED
+                if failed:
+                    self._reap(number)
+                if not failed or number in self._present:  # still on its way, or wanted now
+                    raise
+                # Whoever wants it will ask again, and hear of it.

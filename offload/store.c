@@ -25,6 +25,7 @@
 
 enum { ABSENT, QUEUED, READING, RESIDENT, FAILED }; /* states of an expert */
 enum { CHANGED = -1, ENDED = -2 };                  /* beside errno: why a read failed */
+enum { TRIES = 8 };                                 /* reads in one place that bring less than a page */
 
 typedef struct { /* whole pages that hold one expert's slice of one tensor */
     char *place;    /* in the engine's mapping */
@@ -90,7 +91,7 @@ typedef struct {
     pthread_mutex_t lock;
     pthread_cond_t work, done;
     Queue urgent, later;
-    uint8_t *disturbed; /* of every expert: a page of its copy was hidden while it was read */
+    uint8_t *disturbed; /* of every expert: some of its copy was hidden while it was read */
     pthread_t *threads;
     int count, ending;
     int64_t bytes, reads, nanoseconds; /* read so far; the time is that of all threads together */
@@ -156,6 +157,7 @@ static int unchanged(const File *file) {
 /* Bytes [offset, offset + length) of a file, less what lies beyond its end. */
 static int fetch(const File *file, char *to, int64_t length, int64_t offset, int page) {
     int64_t done = 0, whole = offset + length > file->size ? file->size - offset : length;
+    int tries = 0;
     while (done < whole) {
         struct iovec part = {to + done, (size_t) (length - done)};
         ssize_t got = preadv(file->direct, &part, 1, offset + done);
@@ -164,7 +166,8 @@ static int fetch(const File *file, char *to, int64_t length, int64_t offset, int
         if (got == 0) return ENDED;
         done += got;
         if (done < whole) done -= done % page; /* direct reads begin at whole pages */
-        if (got < page && done < whole) return ENDED;
+        tries = got < page ? tries + 1 : 0;
+        if (done < whole && tries == TRIES) return ENDED;
     }
     return 0;
 }
@@ -213,7 +216,10 @@ static Job *begun(Store *store, int32_t *piece) {
     *piece = job->begun++;
     if (!*piece) {
         table->state[job->expert] = READING;
-        if (job->victim >= 0) hide(store, job->victim);
+        /* Read again meanwhile, into another slot, by a job that overtook this one? */
+        uint8_t state = job->victim >= 0 ? table->state[job->victim] : RESIDENT;
+        if (state == READING) store->disturbed[job->victim] = 1;
+        if (state != RESIDENT) hide(store, job->victim);
     }
     if (job->begun == table->per_expert) removed(queue);
     return job;

@@ -174,8 +174,13 @@ class Store:
             raise EngineError(f"an expert's pages cannot be given back: {os.strerror(problem)}", "see `accel doctor`")
 
     def touch(self, number: int) -> None:
-        """Has the system read an absent expert's pages ahead, through its own cache: somebody is about to look."""
-        for place, length, _, _ in self._parts(number):
+        """Has the system read an absent expert's pages ahead, through its own cache: somebody is about to look. Raises
+        ModelChanged."""
+        for place, length, _, file in self._parts(number):
+            known, about = self._files[file], os.fstat(self._files[file].plain)
+            if (about.st_size, *divmod(about.st_mtime_ns, 10**9)) != (known.size, known.seconds, known.nanoseconds):
+                self._failed_piece[number], self._failure[number] = 0, _CHANGED
+                raise self._error(number, late=False)
             self._libc.madvise(ctypes.c_void_p(place), ctypes.c_size_t(length), mmap.MADV_WILLNEED)
 
     def forget(self, number: int) -> None:
@@ -213,12 +218,12 @@ class Store:
         expert, place = self.expert(number), int(self._failed_piece[number])
         failure = int(self._failure[number])
         piece = self.layout.slices(expert)[place]
-        file, offset = piece.file, int(piece.offset)
+        file, offset = piece.file, piece.offset
         if self._lows and self.low[number]:
             stands_in = self._lows[number * self._per_expert + place]
             file, offset = stands_in.file, stands_in.offset
         path = self._paths[file]
-        where = f"expert {expert.index} of layer {expert.layer}, at {offset} in {path}"
+        where = f"expert {expert.index} of layer {expert.layer}, at byte {int(offset)} of {path}"
         if late:
             return EngineError(f"reading {where} takes too long", "check the disk")
         if failure == _CHANGED:
@@ -292,19 +297,6 @@ def _punch(file: int, offset: int, length: int) -> None:
     if libc.fallocate(file, keep_size | punch_hole, ctypes.c_int64(offset), ctypes.c_int64(length)):
         problem = ctypes.get_errno()
         raise EngineError(f"memory cannot be given back: {os.strerror(problem)}", "see `accel doctor`")
-
-
-def bases_of(files: Sequence[Path]) -> Iterator[int]:
-    """Where each file begins, or would begin, in this process's memory: its mapping may lack a part that nobody needs.
-    Raises EngineError where it is not mapped."""
-    for path in files:
-        about = path.stat()
-        known = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x} {about.st_ino} "
-        with open("/proc/self/maps") as lines:  # noqa: PTH123 - a pseudo file
-            found = next((line.split() for line in lines if known in line), None)
-        if found is None:
-            raise EngineError(f"{path} is not mapped in this process", "open it with mapped weights")
-        yield int(found[0].split("-")[0], 16) - int(found[2], 16)
 
 
 @cache

@@ -1,7 +1,7 @@
 """Experts of an open model kept within a budget: what happens between the choice of experts and their use."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from ...devices.mappings import most_mappings
 from ...errors import EngineError
 from ...offload.gguf_header import Header, read_header
 from ...offload.layout import Layout
+from ...offload.mapped import Mapped, mapped_anew
 from ...offload.pinned import Part, pin, whole_pages
 from ...offload.planes import Planes
 from ...offload.policy import make_policy
 from ...offload.precision import Thresholds
 from ...offload.predict import Gate, Predictor
 from ...offload.residency import Residency
-from ...offload.store import Store, bases_of
+from ...offload.store import Store
 from ...units import Bytes
 from .base import LayerUse, Offloaded
 from .llama_taps import ChosenExperts
@@ -29,14 +30,14 @@ POLICY = "lru"
 _MEMORY = 0.9  # of how long a layer takes, when another is timed
 
 
-def open_experts(options: EngineOptions, used: int) -> "Experts":
-    """Of the model that was just loaded with these options; a token uses so many in each layer. Raises ModelError,
-    EngineError."""
+def open_experts(options: EngineOptions, used: int, before: Collection[int]) -> "Experts":
+    """Of the model that was just loaded with these options; a token uses so many in each layer. `before`: where its
+    files' mappings began before that. Raises ModelError, EngineError."""
     approximation = None
     if options.low_experts:
         thresholds = Thresholds(options.low_above, options.skip_above)
         approximation = Approximation(Path(options.low_experts), thresholds, options.deterministic)
-    return Experts(read_header(Path(options.path)), used, Bytes(options.expert_memory), approximation)
+    return Experts(read_header(Path(options.path)), used, Bytes(options.expert_memory), before, approximation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +52,25 @@ class Approximation:
 class Experts:
     """Of a model that was loaded lazily."""
 
-    def __init__(self, header: Header, used: int, budget: Bytes, approximation: Approximation | None = None) -> None:
-        """Raises ModelError, EngineError."""
-        layout = Layout.of(header)
+    def __init__(
+        self,
+        header: Header,
+        used: int,
+        budget: Bytes,
+        before: Collection[int] = (),
+        approximation: Approximation | None = None,
+    ) -> None:
+        """`before`: where its files' mappings began before it was loaded. Raises ModelError, EngineError."""
+        mapped = mapped_anew(header.files, before)
+        whole = Layout.of(header)
+        # Layers that only foretell further tokens are not loaded, and their part of the file may be unmapped.
+        layout = whole.within(lambda file, start, end: mapped[file].holds(start, end))
         if not layout.layers:
             raise EngineError("this model has no experts to keep apart", "open it without memory for experts")
-        bases = tuple(bases_of(layout.files))
-        self.pinned = pin(_dense(layout, header, bases), READERS)
         self.approximation = approximation
-        planes = Planes.read(approximation.path, header, layout) if approximation else None
-        self.store = Store(layout, bases, READERS, planes)
+        planes = Planes.read(approximation.path, header, whole) if approximation else None
+        self.pinned = pin(_dense(layout, header, mapped), READERS)
+        self.store = Store(layout, [each.base for each in mapped], READERS, planes)
         pieces = max(map(len, layout.layers.values()))
         self._places = {layer: place for place, layer in enumerate(layout.layers)}
         policy = make_policy(POLICY, len(layout.layers), layout.experts)
@@ -158,16 +168,19 @@ class Experts:
             self.residency.improve()
 
 
-def _dense(layout: Layout, header: Header, bases: Sequence[int]) -> list[Part]:
-    """All that is no expert's, but the pages that it shares with one."""
+def _dense(layout: Layout, header: Header, mapped: Sequence[Mapped]) -> list[Part]:
+    """All that is mapped and no expert's, but the pages that it shares with one."""
     found = []
-    for file, (path, base, size) in enumerate(zip(layout.files, bases, layout.sizes, strict=True)):
+    for file, (path, size) in enumerate(zip(layout.files, layout.sizes, strict=True)):
         at = min((tensor.offset for tensor in header.tensors.values() if tensor.file == path), default=size)
+        gaps = []
         for number, start, end in layout.ranges():
             if number == file:
-                found.append(whole_pages(path, at, start, base))
+                gaps.append((at, start))
                 at = end
-        found.append(whole_pages(path, at, size, base))
+        for start, end in [*gaps, (at, size)]:
+            for first, last in mapped[file].runs:
+                found.append(whole_pages(path, max(start, first), min(end, last), mapped[file].base))
     return [part for part in found if part]
 
 

@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ...errors import ContextFull, EngineError, ModelUnsupported, StateError
+from ...errors import ContextFull, EngineError, ModelError, ModelUnsupported, StateError
+from ...offload.mapped import mappings_of
 from ..model import ModelSpec
 from . import llama_api as api
 from . import llama_decode
@@ -34,13 +35,14 @@ def open_engine(options: EngineOptions, progress: Callable[[float], bool] | None
     """Raises ModelError, EngineError, Cancelled (where `progress` returned False)."""
     spec = ModelSpec.read(Path(options.path))
     options = replace(options, path=spec.paths[0], repack=options.repack and not options.expert_memory)
+    before = [mapped.base for path in spec.paths for mapped in mappings_of(Path(path))] if options.expert_memory else ()
     with mapped_lazily() if options.expert_memory else nullcontext():
         model = api.load_model(options, progress)
     with ExitStack() as opened:
         opened.callback(api.model_free, model)
         experts, taps = None, None
         if options.expert_memory:
-            experts = open_experts(options, spec.experts_used)
+            experts = open_experts(options, spec.experts_used, before)
             opened.callback(experts.close)
         if options.taps or experts:
             taps = Taps(spec.layers, spec.experts > 0, experts and experts.before, weighed=bool(options.low_experts))
@@ -156,7 +158,7 @@ class LlamaCpp:
             result = api.decode(self._context, self._batch)
             if result or self._taps:
                 self._check(result)
-        except (EngineError, ContextFull, Stopped):
+        except (EngineError, ModelError, ContextFull, Stopped):
             self._take_back(placed)
             raise
         return LlamaRows(self.logits, self.vocabulary.size, batch.wants)
@@ -370,9 +372,9 @@ class LlamaCpp:
     def close(self) -> None:
         if self._context:
             api.context_free(self._context)
-            api.model_free(self._model)
             if self.experts:
-                self.experts.close()
+                self.experts.close()  # what it still reads goes to the model's own mapping
+            api.model_free(self._model)
             self._context = self._model = None
             self._lines = []
 

@@ -73,6 +73,21 @@ def test_what_lies_together_is_one_range():
     assert layout.ranges() == ((0, 0, 2 * size), (0, 3 * size, 4 * size))
 
 
+def test_layers_that_an_engine_leaves_are_left_out():
+    size = 4 * 8 * 18
+    whole = Layout.of(
+        header(
+            tensor("blk.0.ffn_up_exps.weight", (32, 8, 4), offset=0),
+            tensor("blk.1.ffn_up_exps.weight", (32, 8, 4), offset=size),
+            tensor("blk.1.ffn_down_exps.weight", (32, 8, 4), 1),
+            tensor("blk.2.ffn_up_exps.weight", (32, 8, 4), offset=2 * size),
+        )
+    )
+    assert list(whole.within(lambda file, start, end: file == 0 and end <= 2 * size).layers) == [0]
+    assert list(whole.within(lambda file, start, end: end <= 2 * size).layers) == [0, 1]
+    assert whole.within(lambda file, start, end: True) == whole
+
+
 def test_a_dense_model_has_no_experts():
     layout = Layout.of(read_header(demo.draft()))
     assert layout.experts == 0 and layout.size == 0 and not layout.layers and not layout.ranges()

@@ -16,7 +16,8 @@ EXPERTS, USED = 8, 2
 
 
 class Reader:
-    """Reads when it is waited for, or at once; `broken` experts fail. Checks that nobody's slot is overwritten."""
+    """Reads when it is waited for, or at once; `broken` experts fail, and those of `hung` never come while they are.
+    Checks that nobody's slot is overwritten."""
 
     def __init__(self, rooms: tuple[int, ...], at_once: bool = False) -> None:
         self.rooms = rooms
@@ -24,6 +25,7 @@ class Reader:
         self.low = np.zeros(len(rooms) * EXPERTS, bool)
         self.slots: dict[int, int] = {}
         self.broken: set[int] = set()
+        self.hung: set[int] = set()
         self.touched: list[int] = []
         self.forgotten: list[int] = []
         self.loads = self.hurried = 0
@@ -59,8 +61,10 @@ class Reader:
 
     def wait(self, numbers: np.ndarray, seconds: float = 60.0) -> None:
         for number in numbers.tolist():
-            if self.state[number] == QUEUED:
+            if self.state[number] == QUEUED and number not in self.hung:
                 self._finish(number)
+        if (self.state[numbers] == QUEUED).any():
+            raise EngineError("reading takes too long", "check the disk")
         if (self.state[numbers] == FAILED).any():
             raise ModelUnreadable("the disk fails", "check it")
 
@@ -215,6 +219,31 @@ def test_an_expert_that_cannot_be_read_stops_its_layer_and_is_tried_again():
     reader.broken.clear()
     residency.use(0, np.array([2, 3]))
     assert reader.state[3] == RESIDENT
+
+
+def test_an_expert_that_fails_while_room_is_made_for_others_stops_its_layer():
+    """Room is short, so everything on its way is waited for, the layer's own among it."""
+    reader, residency = make(layers=2, each=2)
+    token(residency, (0, 1), (0, 1))
+    reader.broken.add(EXPERTS + 3)
+    with pytest.raises(ModelUnreadable):
+        residency.use(1, np.array([3, 4, 5, 6]))
+    assert not residency.held[EXPERTS + 3]
+
+
+def test_an_expected_expert_that_hangs_keeps_its_slot_until_it_has_come():
+    """Else another would be read into the same slot, and both show what came last."""
+    reader, residency = make(layers=2, each=2)
+    residency.use(0, np.array([0, 1]))
+    reader.hung |= {EXPERTS + 4, EXPERTS + 5}
+    assert residency.expect(1, np.array([4, 5]), most=2) == 2
+    for _ in range(2):
+        with pytest.raises(EngineError, match="too long"):
+            residency.use(1, np.array([0, 1]))
+        assert residency.held[[EXPERTS + 4, EXPERTS + 5]].all()
+    reader.hung.clear()
+    residency.use(1, np.array([0, 1]))
+    assert (reader.state[[EXPERTS, EXPERTS + 1]] == RESIDENT).all() and reader.memory <= residency.bytes_held
 
 
 def test_an_expected_expert_that_cannot_be_read_harms_nobody_who_does_not_want_it():

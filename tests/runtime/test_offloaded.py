@@ -1,18 +1,23 @@
 """A worker whose model's experts do not all fit answers as one whose do, and tells how they are kept."""
 
+import os
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 
 from accel.devices.machine import Memory
 from accel.devices.probe import probe
+from accel.errors import ModelChanged
 from accel.offload.store import _library
 from accel.runtime.costs import usual_costs
 from accel.runtime.demo import target
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.footprint import MEMORY, of_worker, total
 from accel.runtime.law import Law
-from accel.runtime.messages import Finished, Statistics
+from accel.runtime.messages import Finished, Started, Statistics, Text
 from accel.runtime.model import ModelSpec
 from accel.runtime.plan import Plan, cautions, engine_options, make_plan
 from accel.runtime.search import Goal
@@ -63,3 +68,73 @@ def test_the_answer_is_the_same_and_the_worker_tells_what_it_keeps():
     assert nothing.pinned == 0 and not nothing.experts
     assert len(told.experts) == 3 and all(0 < layer.hits <= layer.uses for layer in told.experts)
     assert 0 < told.pinned <= of_worker(small_plan().memory)[2] and told.read > 0
+
+
+CHUNK = 32  # rows of a forward: a long prompt takes many
+LONG = "<|im_start|>user\n" + "Tell me a story about a fox and a bear. " * 20 + "<|im_end|>\n<|im_start|>assistant\n"
+# Prompts, and the event at which the answer is cancelled: in the middle of the prompt, or of the answer.
+TALKS: list[tuple[str, type | None]] = [(PROMPT, None), (PROMPT, Text), (LONG, Started), (LONG, None), (LONG, Text)] * 4
+
+
+def ask(worker: Supervisor, number: int, prompt: str, cancel_at: type | None) -> Finished:
+    """A conversation of its own."""
+    with worker.generate(f"number {number}", (prompt,), Law(seed=number), most=40) as events:
+        for event in events:
+            if cancel_at and isinstance(event, cancel_at):
+                events.cancel()
+            if isinstance(event, Finished):
+                return event
+    raise AssertionError("an answer did not end")
+
+
+def experts_in_memory(pid: int) -> int:
+    """Bytes of a process's slots for experts, as the system counts them."""
+    sizes: dict[int, int] = {}  # by the number of the file, which Python opens twice
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if "memfd:experts" in str(file.readlink()):
+                sizes[file.stat().st_ino] = 512 * file.stat().st_blocks
+    (size,) = sizes.values()
+    return size
+
+
+def test_a_worker_holds_its_plan_and_its_answers_through_twenty_conversations_some_of_them_cancelled():
+    plan = small_plan()
+    anonymous, _, pinned = of_worker(plan.memory)
+    managed = replace(engine_options(plan), batch=CHUNK, ubatch=CHUNK, threads=1, threads_prefill=1)
+    with Supervisor("llamacpp", replace(managed, expert_memory=0)) as worker:
+        wanted = [ask(worker, number, prompt, None) for number, (prompt, _) in enumerate(TALKS)]
+    cancelled = []
+    with Supervisor("llamacpp", managed) as worker:
+        worker.wait()
+        pid = worker.pid
+        assert pid
+        for number, ((prompt, cancel_at), whole) in enumerate(zip(TALKS, wanted, strict=True)):
+            found = ask(worker, number, prompt, cancel_at)
+            if found.reason == "cancelled":
+                assert cancel_at
+                cancelled.append(len(found.tokens))
+                assert found.tokens == whole.tokens[: len(found.tokens)]
+            else:
+                assert (found.tokens, found.reason) == (whole.tokens, whole.reason)
+            told = worker.statistics()
+            assert told.pinned <= pinned and told.anonymous <= anonymous
+            assert 0 < experts_in_memory(pid) <= managed.expert_memory
+        assert worker.pid == pid and told.read > 0
+    assert cancelled.count(0) >= 2 and len(cancelled) > cancelled.count(0)  # in both stages
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_model_that_is_written_to_ends_the_answer_and_the_next_worker_opens_it_as_it_is(tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(target().read_bytes())
+    options = replace(engine_options(small_plan()), path=str(path), threads=1, threads_prefill=1)
+    with Supervisor("llamacpp", options) as worker:
+        wanted = ask(worker, 1, PROMPT, None)
+        first = worker.pid
+        os.utime(path)
+        with pytest.raises(ModelChanged, match=r"changed while it was in use \(expert \d+ of layer \d"):
+            for number in range(20):  # until an expert has to be read
+                ask(worker, number, PROMPT, None)
+        assert ask(worker, 1, PROMPT, None).tokens == wanted.tokens
+        assert worker.pid != first

@@ -12,8 +12,17 @@ from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Engine
 from accel.runtime.engines.options import EngineOptions, FakeOptions
 
+from .managed import memory_mappings
+
 STORIES = Path(__file__).parents[4] / "shared/assets/models/stories260K.gguf"
 ROOM: dict[str, Any] = {"context": 512, "sequences": 5, "branches": 8, "batch": 64, "outputs": 48}
+
+
+@pytest.fixture
+def left_mapped() -> Callable[[], set[tuple[int, int]]]:
+    """What is mapped of memory for experts and dense weights since the test began."""
+    before = memory_mappings("memfd:")
+    return lambda: memory_mappings("memfd:") - before
 
 
 @pytest.fixture(scope="session")
