@@ -86,4 +86,4 @@ def _draw_hits(axes: Any, trace: Trace, share: float) -> None:
     axes.set_ylabel("% found in memory")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, ncols=len(budget.replays), loc="lower right")
+    axes.legend(fontsize=8, ncols=len(budget.replays), loc="lower left", bbox_to_anchor=(0, 1), frameon=False)

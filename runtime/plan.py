@@ -91,7 +91,7 @@ def engine_options(plan: Plan) -> "EngineOptions":
     chosen = {name: choice.value for name, choice in plan.choices.items()}
     kept = int(chosen.pop("experts_in_memory"))
     overrides = ((rf"^blk\.({'|'.join(map(str, range(kept)))})\.ffn_.*_exps\.", "CPU"),) if kept else ()
-    taps = chosen["expert_memory"] > 0  # which look at the experts in any case
+    taps = bool(chosen["expert_memory"])  # which look at the experts in any case
     options = {"path": plan.model.paths[0], "overrides": overrides, "taps": taps, **chosen}
     return msgspec.convert(options, EngineOptions)
 

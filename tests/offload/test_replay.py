@@ -16,17 +16,17 @@ quotas_of = st.lists(st.integers(0, EXPERTS), min_size=4, max_size=4)
 def counted(trace: np.ndarray, policy: Policy, quotas: list[int]) -> list[int]:
     """Hits of every layer, expert by expert: what `replay` is to come to."""
     tokens, layers, _ = trace.shape
-    resident: list[set[int]] = [set() for _ in range(layers)]
+    inside: list[set[int]] = [set() for _ in range(layers)]
     hits = [0] * layers
     for token in range(tokens):
         for layer in range(layers):
             wanted = trace[token, layer].tolist()
-            hits[layer] += len(resident[layer] & set(wanted))
+            hits[layer] += len(inside[layer] & set(wanted))
             policy.use(layer, trace[token, layer])
-            resident[layer] |= set(wanted)
+            inside[layer] |= set(wanted)
             worth = policy.worth(layer)[layer]
-            going = sorted(resident[layer] - set(wanted), key=lambda expert: (worth[expert], expert)) + sorted(wanted)
-            resident[layer] -= set(going[: max(0, len(going) - quotas[layer])])
+            going = sorted(inside[layer] - set(wanted), key=lambda expert: (worth[expert], expert)) + sorted(wanted)
+            inside[layer] -= set(going[: max(0, len(going) - quotas[layer])])
         policy.next_token()
     return hits
 
