@@ -1,18 +1,24 @@
 """What an engine's taps see of its routing becomes a trace, and the engine is left as it was."""
 
+import os
+import signal
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
-from accel.errors import Cancelled, EngineError
+from accel.errors import AccelError, Cancelled, EngineError, WorkerDied
+from accel.offload.replay import hit_curves
+from accel.offload.trace import load_trace
 from accel.runtime.demo import draft, target
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.fake import EXPERTS, EXPERTS_USED, LAYERS, FakeEngine, FakeOptions
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.model import Weights
 from accel.runtime.routing import FEWEST, record_reading, record_writing
+from accel.runtime.supervisor import Supervisor
 from accel.units import Bytes
 
 
@@ -109,3 +115,50 @@ def test_a_dense_models_is_refused():
     with pytest.raises(EngineError, match="no experts"):
         record_writing(engine, 8)
     engine.close()
+
+
+@pytest.fixture
+def worker():
+    if not target().is_file():
+        pytest.skip("the demo models are not here")
+    with Supervisor("llamacpp", EngineOptions(str(target()), 256, batch=64, ubatch=64, threads=1, taps=True)) as worker:
+        yield worker
+
+
+def test_a_worker_records_tells_how_far_it_is_and_keeps_the_file(worker, tmp_path):
+    done = []
+    found = worker.route(60, 60.0, str(tmp_path / "trace"), done.append)
+    trace = load_trace(tmp_path / "trace")
+    assert found.tokens == trace.tokens == 60 and found.curves == hit_curves(trace.chosen, trace.experts)
+    assert done == sorted(done) and done[-1] == 1
+    assert worker.encode(("and it works on",))
+
+
+def test_a_file_that_cannot_be_written_is_said_and_the_worker_goes_on(worker, tmp_path):
+    with pytest.raises(AccelError, match="cannot write"):
+        worker.route(40, 60.0, str(tmp_path / "nowhere" / "trace"))
+    assert worker.route(40, 60.0).tokens == 40
+
+
+def test_a_worker_whose_front_leaves_in_the_middle_ends(worker):
+    pid = worker.wait().pid
+
+    def leave(done: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        worker.route(2**20, 3600.0, progress=leave)
+    worker.stop()
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_worker_that_dies_in_the_middle_is_told(worker):
+    pid = worker.wait().pid
+    with pytest.raises(WorkerDied):
+        worker.route(2**20, 3600.0, progress=lambda done: os.kill(pid, signal.SIGKILL))
+    assert worker.route(40, 60.0).tokens == 40  # another one
+
+
+def test_a_worker_without_what_there_is_to_record_says_so():
+    with Supervisor("fake", FakeOptions()) as worker, pytest.raises(EngineError, match="no experts"):
+        worker.route(40, 1.0)
