@@ -20,14 +20,15 @@ Progress = Callable[[float], bool]  # of 0..1; where it returns False the record
 # What its texts begin with, one after the other: a story, a fact, a program, an answer.
 _BEGINNINGS = ("Once upon a time", "The history of the city", "def main():\n    ", "Question: what is rain?\nAnswer:")
 _LONGEST = 128  # tokens of one text: another topic then
+_CIRCLE = 4  # tokens, none of them again: a text that goes round in circles would seem to need few experts
 FEWEST = 32  # tokens that tell something, where there was no time for more
 
 
 def record_writing(
     engine: Engine, tokens: int, seconds: float = float("inf"), progress: Progress = lambda done: True
 ) -> Trace:
-    """Of so many tokens that the model draws at temperature 1, each forwarded alone, or of as many as there was time
-    for, FEWEST at least. Raises EngineError, Cancelled."""
+    """Of so many tokens that the model draws at temperature 1, none like one of the four before, each forwarded alone;
+    or of as many as there was time for, FEWEST at least. Raises EngineError, Cancelled."""
     recorder = _Recorder(engine)
     end, text = time.monotonic() + seconds, 0
     try:
@@ -70,13 +71,15 @@ def _write(engine: Engine, recorder: "_Recorder", text: int, most: int) -> Itera
     """Tokens as they are forwarded, until the model ends the text."""
     beginning = engine.vocabulary.encode(_BEGINNINGS[text % len(_BEGINNINGS)], start=True)
     beginning = beginning[: min(engine.can.rows, engine.can.context // 2)] or [0]
-    sampler = Sampler(Law(temperature=1.0, top_k=0, top_p=1.0, seed=text), engine.vocabulary.size)
+    law = Law(temperature=1.0, top_k=0, top_p=1.0, presence_penalty=100.0, penalty_last=_CIRCLE, seed=text)
+    sampler = Sampler(law, engine.vocabulary.size)
     logits = engine.forward(Batch.chain(0, beginning)).row(len(beginning) - 1)
     engine.commit(0, range(len(beginning)))
     for written in range(min(most, engine.can.context - len(beginning))):
         token = sampler.choose(logits, engine.length(0))
         if token in engine.vocabulary.ends and written:
             return
+        sampler.accept(token)
         logits = recorder.forward([token]).row(0)
         yield token
 

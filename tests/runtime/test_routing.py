@@ -162,3 +162,11 @@ def test_a_worker_that_dies_in_the_middle_is_told(worker):
 def test_a_worker_without_what_there_is_to_record_says_so():
     with Supervisor("fake", FakeOptions()) as worker, pytest.raises(EngineError, match="no experts"):
         worker.route(40, 1.0)
+
+
+def test_a_model_that_would_repeat_itself_is_kept_from_going_round_in_circles():
+    engine = a_fake(script=(("Once upon a time", "a" * 200),))
+    forward, tokens = engine.forward, []
+    engine.forward = lambda batch, taps=(): tokens.append(batch.tokens[-1]) or forward(batch, taps)
+    record_writing(engine, 60)
+    assert all(token not in tokens[max(0, at - 4) : at] for at, token in enumerate(tokens) if at > 1)
