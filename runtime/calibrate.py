@@ -16,8 +16,10 @@ from ..devices.files import write_atomic, write_error
 from ..devices.machine import Machine
 from ..devices.measure import is_busy
 from ..errors import AccelError, EngineError
+from ..offload.curves import HitCurves
 from ..units import Bytes, from_json, to_json
 from .costs import Costs, DryRun, Kernel, Look, Overhead, RowTimes, usual_costs
+from .expert_costs import expert_sizes
 from .footprint import Placement
 from .model import ModelSpec
 from .search import Goal, placements_to_try
@@ -40,6 +42,7 @@ class _OfModel:
     process: tuple[Bytes, Bytes] | None = None
     offloads: bool = False
     rows: tuple[RowTimes, ...] = ()
+    routing: HitCurves | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say
         _write(file, kept)
     of_machine = _read(_file(cache, "machine", machine.fingerprint), _OfMachine)
     usual = usual_costs(machine)
+    sound = kept.routing and kept.routing.sound(len(expert_sizes(model)), model.experts)
     return Costs(
         dry_runs=kept.dry_runs,
         process=kept.process or usual.process,
@@ -76,6 +80,7 @@ def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say
         overhead=of_machine.overhead or {},
         looks=of_machine.looks,
         rows=kept.rows,
+        routing=kept.routing if sound else None,
         offloads=kept.offloads,
     )
 
@@ -132,6 +137,12 @@ def keep_rows(machine: Machine, model: ModelSpec, times: RowTimes, cache: Path) 
     kept = _read(file, _OfModel)
     others = (old for old in kept.rows if (old.threads, old.repack) != (times.threads, times.repack))
     _write(file, replace(kept, rows=(*others, times)))
+
+
+def keep_routing(machine: Machine, model: ModelSpec, curves: HitCurves, cache: Path) -> None:
+    """Keeps what was recorded of the model's routing. Raises what a cache without room raises."""
+    file = _file(cache, "model", machine.fingerprint, model.fingerprint)
+    _write(file, replace(_read(file, _OfModel), routing=curves))
 
 
 def _dry_run(kept: _OfModel, machine: Machine, model: ModelSpec, placements: list[Placement]) -> _OfModel:

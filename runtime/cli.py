@@ -18,11 +18,15 @@ MODEL_HELP = "a GGUF file, hf:owner/repo[:file], or nothing for the demo model"
 PLANNED = ("context", "memory", "kv_type", "approximate", "threads")  # settings that decide a plan
 WORDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop", "system")
 METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "stop": "TEXT", "system": "TEXT"}
+EXPERTS = "bench experts"  # a command of two words
 INTERRUPTED, READER_GONE = 130, 141  # as shells count SIGINT and SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return run(build_parser, argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:2] == EXPERTS.split():
+        words[:2] = [EXPERTS]
+    return run(build_parser, words)
 
 
 def run(build: Callable[[], "Parser"], argv: Sequence[str] | None = None) -> int:
@@ -165,6 +169,15 @@ def build_parser() -> Parser:
     bench.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
     bench.add_argument("--json", action="store_true", help="print it as JSON")
     _add_settings(bench, (*PLANNED, "offline"))
+
+    experts = command(commands, EXPERTS, _bench_experts, "how well a cache of experts would do, by policy and budget")
+    experts.add_argument("model", nargs="?", metavar="MODEL", help=f"{MODEL_HELP}; its routing is recorded")
+    experts.add_argument(
+        "--trace", metavar="FILE", help="replay this recorded routing, or record it there if it is new"
+    )
+    experts.add_argument("--picture", metavar="FILE", help="draw residency and hits, as a PNG")
+    experts.add_argument("--json", action="store_true", help="print it as JSON")
+    _add_settings(experts, (*PLANNED, "offline"))
     return parser
 
 
@@ -224,6 +237,13 @@ def _bench(given: argparse.Namespace) -> int:
     from .bench import run
 
     return run(_settings(given), given.json)
+
+
+def _bench_experts(given: argparse.Namespace) -> int:
+    from .bench_experts import run
+
+    trace, picture = (None if name is None else Path(name) for name in (given.trace, given.picture))
+    return run(_settings(given), trace, picture, given.json)
 
 
 if __name__ == "__main__":

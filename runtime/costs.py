@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..devices.machine import Machine
+from ..offload.curves import HitCurves
 from ..offload.gguf_header import FORMATS
 from ..units import Bytes, Rate
 from .expert_costs import COMPUTING, reading_seconds
@@ -122,6 +123,7 @@ class Costs:
     overhead: dict[int, Overhead] = field(default_factory=dict)  # by threads
     looks: tuple[Look, ...] = ()
     rows: tuple[RowTimes, ...] = ()
+    routing: HitCurves | None = None  # of a Mixture-of-Experts model
     offloads: bool = True  # whether the engine was built for accelerators
 
     def repacks(self, part: Weights) -> bool:
@@ -197,7 +199,7 @@ def decode_seconds(machine: Machine, model: ModelSpec, placement: Placement, cos
     """One token of one sequence, at the usual depth."""
     weights = forward_seconds(machine, model, placement, costs, threads, rows=1)
     if placement.expert_memory:
-        weights = COMPUTING * weights + reading_seconds(machine, model, placement, rows=1)
+        weights = COMPUTING * weights + reading_seconds(machine, model, placement, 1, costs.routing)
     return weights + attention_seconds(machine, model, placement, costs, threads, min(placement.context, USUAL_DEPTH))
 
 
@@ -206,7 +208,8 @@ def prefill_seconds(machine: Machine, model: ModelSpec, placement: Placement, co
     rows = min(placement.ubatch, placement.context)
     computing = forward_seconds(machine, model, placement, costs, threads, rows)
     if placement.expert_memory:  # a layer is read while the one before computes
-        computing = max(COMPUTING * computing, reading_seconds(machine, model, placement, rows))
+        reading = reading_seconds(machine, model, placement, rows, costs.routing)
+        computing = max(COMPUTING * computing, reading)
     return computing / rows
 
 

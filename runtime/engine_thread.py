@@ -25,6 +25,7 @@ from .stream import Ticket
 BROKEN = 70  # exit code of a worker that met an error of its own
 _END = None
 _PAUSE = 0.05  # seconds
+_BEAT = 0.2  # seconds between two words on how far a recording is: each takes a core from those that compute
 
 
 class EngineThread:
@@ -36,7 +37,7 @@ class EngineThread:
         self._inbox: SimpleQueue[Ticket | messages.Request | None] = SimpleQueue()
         self._look = Stop()  # set once there is something to look at
         self._ending = False
-        self._later: list[messages.Measure] = []  # for when nothing runs
+        self._later: list[messages.Measure | messages.Route] = []  # for when nothing runs
 
     def ask(self, request: Ticket | messages.Request) -> None:
         self._inbox.put(request)
@@ -117,29 +118,56 @@ class EngineThread:
                     put(messages.Forgotten(id))
                 case messages.Survey(id):
                     put(_statistics(id, engine, sequences, generator))
-                case messages.Measure():
+                case messages.Measure() | messages.Route():
                     self._later.append(request)
         except AccelError as error:
             put(messages.failed(_id_of(request), error))
         except OSError as error:
-            told = EngineError(f"the disk failed the worker: {error.strerror or error}", "check the disk and the path")
-            put(messages.failed(_id_of(request), told))
+            put(messages.failed(_id_of(request), _disk_error(error)))
 
     def _measure_later(self, engine: Engine, sequences: Sequences) -> bool:
         """Once nothing runs; whether there was something to measure."""
         if not self._later:
             return False
-        from .costs import measure_rows
-
         request = self._later.pop(0)
         sequences.forget_all()
         try:
-            times = measure_rows(engine, 0, False, request.seconds)  # the front knows how it was opened
+            measures = isinstance(request, messages.Measure)
+            self._outbox.put(self._measure(engine, request) if measures else self._route(engine, request))
         except AccelError as error:
             self._outbox.put(messages.failed(request.id, error))
-        else:
-            self._outbox.put(messages.Measured(request.id, times.rows, times.seconds))
+        except OSError as error:
+            self._outbox.put(messages.failed(request.id, _disk_error(error)))
         return True
+
+    def _measure(self, engine: Engine, request: messages.Measure) -> messages.Measured:
+        from .costs import measure_rows
+
+        times = measure_rows(engine, 0, False, request.seconds)  # the front knows how it was opened
+        return messages.Measured(request.id, times.rows, times.seconds)
+
+    def _route(self, engine: Engine, request: messages.Route) -> messages.Routed:
+        from ..offload.replay import hit_curves
+        from ..offload.trace import save_trace
+        from .routing import record_writing
+
+        told = time.monotonic()
+
+        def progress(done: float) -> bool:
+            nonlocal told
+            if time.monotonic() > told + _BEAT or done == 1:
+                told = time.monotonic()
+                self._outbox.put(messages.Routing(request.id, done))
+            return not self._ending
+
+        trace = record_writing(engine, request.tokens, request.seconds, progress)
+        if request.path is not None:
+            save_trace(Path(request.path), trace)
+        return messages.Routed(request.id, trace.tokens, hit_curves(trace.chosen, trace.experts))
+
+
+def _disk_error(error: OSError) -> EngineError:
+    return EngineError(f"the disk failed the worker: {error.strerror or error}", "check the disk and the path")
 
 
 def _id_of(request: Ticket | messages.Request | None) -> int:

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 
 from ..devices.machine import Machine
+from ..offload.curves import HitCurves
 from ..units import Bytes, Rate
 from .footprint import Placement, expert_rooms
 from .model import ModelSpec
@@ -11,6 +12,7 @@ from .model import ModelSpec
 # seen with routing as local as is reported of real models.
 _USUAL_HITS = ((0.0, 0.0), (0.25, 0.64), (0.4, 0.75), (0.5, 0.81), (0.6, 0.86), (1.0, 1.0))
 _USUAL_DISK = Rate(1e9)
+MEASURED_ROUTING, USUAL_ROUTING = "measured routing", "usual routing"  # what hits rest on
 COMPUTING = 1.35  # times as long as alone: readers and their bookkeeping take a part of the processor
 
 
@@ -20,31 +22,50 @@ def kept_share(model: ModelSpec, placement: Placement) -> float:
     return min(1.0, placement.expert_memory / rooms) if placement.expert_memory and rooms else 1.0
 
 
-def usual_hits(share: float) -> float:
-    """Of a token's experts, how many are found where this share of every layer's is kept."""
+def expert_sizes(model: ModelSpec) -> dict[int, Bytes]:
+    """Bytes of one expert of each layer that has some, by the layer's number."""
+    sizes: dict[int, Bytes] = {}
+    for part in model.weights:
+        if part.role == "experts" and 0 <= part.layer < model.layers and model.experts:
+            sizes[part.layer] = sizes.get(part.layer, Bytes(0)) + part.size // model.experts
+    return sizes
+
+
+def hits(model: ModelSpec, share: float, routing: HitCurves | None) -> float:
+    """Of a token's experts, how many are found where this share of every layer's is kept: as measured on the model, or
+    as usual."""
+    if routing:
+        return routing.rate(share, tuple(expert_sizes(model).values()))
     right = min(bisect_right(_USUAL_HITS, (share, 1.0)), len(_USUAL_HITS) - 1)
     (x0, y0), (x1, y1) = _USUAL_HITS[right - 1 : right + 1]
     return y0 + (y1 - y0) * (share - x0) / (x1 - x0)
 
 
-def bytes_per_token(model: ModelSpec, placement: Placement) -> Bytes:
+def bytes_per_token(model: ModelSpec, placement: Placement, routing: HitCurves | None) -> Bytes:
     """That are read for one token, in the mean."""
-    missing = 1 - usual_hits(kept_share(model, placement))
+    missing = 1 - hits(model, kept_share(model, placement), routing)
     return Bytes(missing * model.experts_used * sum(expert_rooms(model)))
 
 
-def reading_seconds(machine: Machine, model: ModelSpec, placement: Placement, rows: int) -> float:
+def reading_seconds(
+    machine: Machine, model: ModelSpec, placement: Placement, rows: int, routing: HitCurves | None
+) -> float:
     """Of one forward of so many rows: one waits for what it lacks, a batch for all that is not kept."""
     if not placement.expert_memory:
         return 0.0
     whole = (1 - kept_share(model, placement)) * model.experts * sum(expert_rooms(model))
-    return min(float(bytes_per_token(model, placement) * rows), whole) / disk_rate(machine, model)
+    lacking = float(bytes_per_token(model, placement, routing) * rows)
+    return min(lacking, whole) / disk_rate(machine, str(model.paths[0]))
 
 
-def disk_rate(machine: Machine, model: ModelSpec) -> Rate:
-    """Of the disk that the model lies on, or of the fastest one known."""
-    path = str(model.paths[0])
+def disk_rate(machine: Machine, path: str) -> Rate:
+    """Of the disk that a file lies on, or of the fastest one known, or a usual one."""
+    return measured_disk_rate(machine, path) or _USUAL_DISK
+
+
+def measured_disk_rate(machine: Machine, path: str) -> Rate | None:
+    """None where no disk was measured."""
     known = [disk for disk in machine.disks if disk.read]
     here = [disk for disk in known if path.startswith(disk.path)]
     best = max(here or known, key=lambda disk: (len(disk.path) if here else 0, disk.read or 0.0), default=None)
-    return (best.read if best else None) or _USUAL_DISK
+    return best.read if best else None

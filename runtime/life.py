@@ -26,7 +26,8 @@ _IDLE_TICK = 2.0
 _START = 60.0  # seconds until a worker listens, on a machine under load
 _PATIENCE = 30.0  # seconds of ours without a sign of life
 _GRACE = 2.0  # seconds to end in, before it is killed
-_GOES_ON = (messages.Started, messages.Prefilled, messages.Text)  # all other answers end their request
+# All other answers end their request.
+_GOES_ON = (messages.Started, messages.Prefilled, messages.Text, messages.Routing)
 
 
 class Life:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 
 from ..errors import STATUS, AccelError, LinkError, UsageError
+from ..offload.curves import HitCurves
 from .law import Law
 from .text import Markers
 
@@ -127,6 +128,17 @@ class Measure(Record, frozen=True):
 
     id: Id
     seconds: Annotated[float, msgspec.Meta(gt=0, le=60)]  # for all of it
+
+
+class Route(Record, frozen=True):
+    """Write so many tokens of any text, or as many as there is time for, and tell which experts they used:
+    `Routing`..., then `Routed`. All of it goes to a file of the worker's machine where one is named. What is cached of
+    conversations may go."""
+
+    id: Id
+    tokens: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)]
+    path: Path | None = None
 
 
 class Survey(Record, frozen=True):
@@ -265,6 +277,21 @@ class Measured(Record, frozen=True):
     seconds: tuple[Seconds, ...]
 
 
+class Routing(Record, frozen=True):
+    """How far the recording is, 0 to 1."""
+
+    id: Id
+    done: Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Routed(Record, frozen=True):
+    """What keeping some of the experts would have been worth for `tokens` tokens."""
+
+    id: Id
+    tokens: Count
+    curves: HitCurves
+
+
 class LayerUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """As `engines.base.LayerUse`."""
 
@@ -305,11 +332,11 @@ class Pong(Record, frozen=True):
 
 
 Request: TypeAlias = (
-    Hello | Generate | Cancel | Encode | Save | Load | Forget | Measure | Survey | Ping | Shutdown
+    Hello | Generate | Cancel | Encode | Save | Load | Forget | Measure | Route | Survey | Ping | Shutdown
 )  # fmt: skip
 Event: TypeAlias = (
     Loading | Ready | Started | Prefilled | Text | Finished | Failed | Encoded | Saved | Loaded | Forgotten | Measured
-    | Statistics | Pong
+    | Routing | Routed | Statistics | Pong
 )  # fmt: skip
 
 encode = msgspec.msgpack.Encoder().encode

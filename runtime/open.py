@@ -5,14 +5,16 @@ model -> path (library/) -> ModelSpec -> costs (calibrate.py) -> plan (plan.py) 
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from ..devices.paths import cache_dir
-from ..errors import AccelError
+from ..errors import AccelError, WorkerDied
 from ..units import Bytes
-from .calibrate import is_busy, keep_rows
-from .costs import RowTimes
+from .calibrate import is_busy, keep_routing, keep_rows
+from .costs import MEASURED, RowTimes
+from .expert_costs import MEASURED_ROUTING
 from .footprint import of_worker
 from .history import History
 from .law import Law
@@ -27,6 +29,7 @@ from .supervisor import Supervisor
 
 Progress = Callable[[float], object]
 MEASURE_SECONDS = 0.3  # for the speed of a model that was never timed here
+ROUTED_TOKENS, ROUTE_SECONDS = 96, 30.0  # at most, for which experts a model uses that was never recorded here
 
 
 class Opened:
@@ -72,6 +75,17 @@ def open_model(settings: Settings, say: Say = nobody, progress: Progress = nobod
 
     Raises ModelError, NetworkError, DiskFull, PlanRefused, EngineError, WorkerDied.
     """
+    opened = start_model(settings, say, progress)
+    try:
+        _learn(opened, say, progress)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def start_model(settings: Settings, say: Say = nobody, progress: Progress = nobody, taps: bool = False) -> Opened:
+    """As `open_model`, and nothing is measured; `taps`: whatever is planned, the engine shows what it computes."""
     goal = goal_of(settings)
 
     def plan_of(path: Path) -> Plan:
@@ -79,23 +93,43 @@ def open_model(settings: Settings, say: Say = nobody, progress: Progress = nobod
         return plan_or_raise(path, goal, this_machine(say), say)
 
     plan = plan_of(find(settings.model, plan_of, say, settings.offline))
-    worker = Supervisor("llamacpp", engine_options(plan))
+    options = engine_options(plan)
+    worker = Supervisor("llamacpp", replace(options, taps=taps or options.taps))
     try:
         worker.start()
         worker.wait(progress)
-        if "measured on this model" not in plan.decode.rests_on and not plan.choices["expert_memory"].value:
-            _time_rows(plan, worker)
     except BaseException:
         worker.stop()
         raise
     return Opened(plan, worker, settings)
 
 
-def _time_rows(plan: Plan, worker: Supervisor) -> None:
-    """Times the loaded model and keeps it, so that the next plan knows this model's speed. A busy machine would not
-    tell; a cache without room does no harm: the model runs all the same, and is timed again next time."""
-    if is_busy():
+def _learn(opened: Opened, say: Say, progress: Progress) -> None:
+    """Measures on the loaded model what the next plan should know: its speed, or where experts are read as they are
+    needed which it uses. A busy machine would not tell; a cache without room does no harm: the model runs all the same,
+    and is measured again next time."""
+    managed = opened.plan.choices["expert_memory"]
+    unknown = MEASURED_ROUTING not in managed.reason if managed.value else MEASURED not in opened.plan.decode.rests_on
+    if not unknown or is_busy():
         return
+    if managed.value:
+        _record_routing(opened, say, progress)
+    else:
+        _time_rows(opened.plan, opened.worker)
+
+
+def _record_routing(opened: Opened, say: Say, progress: Progress) -> None:
+    say("recording which experts this model uses, once")
+    try:
+        found = opened.worker.route(ROUTED_TOKENS, ROUTE_SECONDS, progress=progress)
+        keep_routing(opened.plan.machine, opened.plan.model, found.curves, cache_dir())
+    except WorkerDied:
+        raise
+    except AccelError as error:
+        say(f"which experts this model uses is not known: {error}")
+
+
+def _time_rows(plan: Plan, worker: Supervisor) -> None:
     times = worker.measure(MEASURE_SECONDS)
     threads, batch_threads = (int(plan.choices[name].value) for name in ("threads", "threads_prefill"))
     rows = RowTimes(threads, bool(plan.choices["repack"].value), times.rows, times.seconds, batch_threads)

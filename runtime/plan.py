@@ -91,7 +91,9 @@ def engine_options(plan: Plan) -> "EngineOptions":
     chosen = {name: choice.value for name, choice in plan.choices.items()}
     kept = int(chosen.pop("experts_in_memory"))
     overrides = ((rf"^blk\.({'|'.join(map(str, range(kept)))})\.ffn_.*_exps\.", "CPU"),) if kept else ()
-    return msgspec.convert({"path": plan.model.paths[0], "overrides": overrides, **chosen}, EngineOptions)
+    taps = bool(chosen["expert_memory"])  # which look at the experts in any case
+    options = {"path": plan.model.paths[0], "overrides": overrides, "taps": taps, **chosen}
+    return msgspec.convert(options, EngineOptions)
 
 
 def _plan(search: Search, placement: Placement) -> Plan:

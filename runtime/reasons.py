@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ..units import Bytes
-from .expert_costs import bytes_per_token, disk_rate, kept_share
+from .expert_costs import MEASURED_ROUTING, USUAL_ROUTING, bytes_per_token, disk_rate, kept_share
 from .footprint import Placement, repacked_weights
 from .model import ModelSpec
 from .search import EXACT_KV, LEAST_CONTEXT, UBATCHES, USUAL_CONTEXT, WORTH, Search
@@ -104,6 +104,9 @@ def _why_experts(search: Search, placement: Placement) -> str:
 def _why_expert_memory(search: Search, placement: Placement) -> str:
     if not placement.expert_memory:
         return "all of them are mapped" if search.model.experts else "a dense model"
-    share, size = kept_share(search.model, placement), bytes_per_token(search.model, placement)
-    rate = disk_rate(search.machine, search.model) / 1e9
-    return f"{share:.0%} of the experts fit; a token waits for about {size} of others, read at {rate:.1f} GB/s"
+    routing = search.costs.routing
+    share, size = kept_share(search.model, placement), bytes_per_token(search.model, placement, routing)
+    rate = disk_rate(search.machine, str(search.model.paths[0])) / 1e9
+    rests_on = MEASURED_ROUTING if routing else USUAL_ROUTING
+    waits = f"a token waits for about {size} of others by {rests_on}, read at {rate:.1f} GB/s"
+    return f"{share:.0%} of the experts fit; {waits}"

@@ -124,6 +124,20 @@ class Supervisor:
         """Times of forwards of several numbers of rows; answered when nothing else runs."""
         return self._ask(messages.Measure(next(self._numbers), seconds), messages.Measured)
 
+    def route(
+        self,
+        tokens: int,
+        seconds: float,
+        path: str | None = None,
+        progress: Callable[[float], object] = lambda done: None,
+    ) -> messages.Routed:
+        """Has the model write, and tells which experts it used: see `messages.Route`. The engine must have been opened
+        with taps. `progress` is called with 0 to 1 by this thread."""
+        steps = self._ready_life().ask(messages.Route(next(self._numbers), tokens, seconds, path))
+        while isinstance(step := _next(steps), messages.Routing):
+            progress(step.done)
+        return _expected(step, messages.Routed, "Route")
+
     def statistics(self) -> messages.Statistics:
         return self._ask(messages.Survey(next(self._numbers)), messages.Statistics)
 
@@ -152,12 +166,15 @@ class Supervisor:
         return life
 
     def _ask(self, request: Any, kind: type[A]) -> A:
-        found = _next(self._ready_life().ask(request))
-        if isinstance(found, AccelError):
-            raise found
-        if not isinstance(found, kind):
-            raise LinkError(f"the worker answered {type(request).__name__} with {type(found).__name__}")
-        return found
+        return _expected(_next(self._ready_life().ask(request)), kind, type(request).__name__)
+
+
+def _expected(found: messages.Event | AccelError, kind: type[A], request: str) -> A:
+    if isinstance(found, AccelError):
+        raise found
+    if not isinstance(found, kind):
+        raise LinkError(f"the worker answered {request} with {type(found).__name__}")
+    return found
 
 
 def _next(steps: "SimpleQueue[messages.Event | AccelError]") -> messages.Event | AccelError:

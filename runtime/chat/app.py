@@ -166,12 +166,12 @@ def moves_cursor() -> bool:
 
 
 @contextmanager
-def loading() -> Iterator[Callable[[float], None]]:
+def loading(what: str = "loading") -> Iterator[Callable[[float], None]]:
     """A bar on a terminal's stderr, for what takes longer than a moment."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn
 
-    bar = Progress("loading", BarColumn(), TaskProgressColumn(), console=Console(stderr=True), transient=True)
+    bar = Progress(what, BarColumn(), TaskProgressColumn(), console=Console(stderr=True), transient=True)
     task, began = bar.add_task("", total=1.0), 0.0
 
     def progress(fraction: float) -> None:

@@ -11,17 +11,7 @@ from accel.errors import SettingError
 from accel.offload.policy import POLICIES, Cost, Frequent, Hobbit, Recent, Weights, make_policy
 from accel.offload.replay import belady, replay
 
-EXPERTS = 12
-
-
-@st.composite
-def traces(draw: st.DrawFn) -> np.ndarray:
-    """(tokens, layers, used)."""
-    tokens, layers, used = draw(st.integers(1, 40)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    popular = rng.random(EXPERTS) ** 3 + 0.01
-    pick = lambda: rng.choice(EXPERTS, used, replace=False, p=popular / popular.sum())  # noqa: E731
-    return np.array([[pick() for _ in range(layers)] for _ in range(tokens)])
+from .traces import EXPERTS, routings
 
 
 def use(policy, *tokens: list[int]) -> None:
@@ -83,7 +73,7 @@ def test_lru_is_the_textbooks(used, quota):
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@given(trace=traces(), quota=st.integers(1, EXPERTS))
+@given(trace=routings(), quota=st.integers(1, EXPERTS))
 @settings(deadline=None, max_examples=30)
 def test_no_policy_hits_more_than_the_one_that_knows_the_future(name, trace, quota):
     layers = trace.shape[1]
@@ -95,7 +85,7 @@ def test_no_policy_hits_more_than_the_one_that_knows_the_future(name, trace, quo
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@given(trace=traces())
+@given(trace=routings())
 @settings(deadline=None, max_examples=20)
 def test_where_all_fit_each_is_missed_once(name, trace):
     layers = trace.shape[1]

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.errors import STATUS, AccelError, LinkError, ModelTruncated
+from accel.offload.curves import HitCurves
 from accel.runtime import messages
 from accel.runtime.law import Law
 from accel.runtime.text import Markers
@@ -45,6 +46,7 @@ requests = st.one_of(
     st.builds(messages.Encode, ids, prompts),
     st.builds(messages.Save, ids, names, paths),
     st.builds(messages.Measure, ids, st.floats(0.001, 60)),
+    st.builds(messages.Route, ids, st.integers(1, 2**20), st.floats(0.001, 3600), st.none() | paths),
     st.builds(messages.Shutdown),
 )
 events = st.one_of(
@@ -58,6 +60,8 @@ events = st.one_of(
         st.builds(messages.Usage, counts, counts, counts, counts),
         st.builds(messages.Timings, *[st.floats(0, 1e9)] * 3),
     ),
+    st.builds(messages.Routing, ids, st.floats(0, 1)),
+    st.builds(messages.Routed, ids, counts, st.builds(HitCurves, counts, st.just(((0, 1, 2), (0, 2, 2))))),
     st.builds(messages.Failed, ids, st.sampled_from(sorted(messages.KINDS)), texts, texts),
     st.builds(messages.Pong, ids),
 )

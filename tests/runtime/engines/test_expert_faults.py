@@ -82,7 +82,7 @@ def test_no_later_layer_is_computed_than_the_one_that_could_not_be_read(faults, 
     break_layer(engine, faults)
     seen: list[int] = []
     use = engine.experts.residency.use
-    engine.experts.residency.use = lambda layer, experts: (seen.append(layer), use(layer, experts))
+    engine.experts.residency.use = lambda layer, *wishes: (seen.append(layer), use(layer, *wishes))[1]
     with pytest.raises(ModelUnreadable):
         engine.forward(Batch.chain(0, TOKENS[:1]))
     assert seen == [0, 1]
@@ -97,9 +97,9 @@ def test_an_expert_that_was_only_expected_may_be_unreadable(wanted, faults):
     used: set[int] = set()
     use = experts.residency.use
 
-    def watch(layer: int, ids: np.ndarray) -> None:
+    def watch(layer: int, ids: np.ndarray, wanted: np.ndarray | None) -> np.ndarray:
         used.update(ids.tolist() if layer == 1 else ())
-        use(layer, ids)
+        return use(layer, ids, wanted)
 
     experts.residency.use = watch
     experts.predictor.expect = lambda layer, far, inputs: np.array([5, 5 - 1]) if layer + far == 1 else None
