@@ -12,7 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 LEAST_RECALL = 0.5  # of a layer's experts that must have been foreseen, or it is not predicted
-_MEMORY = 0.97  # of what was seen so far, when a token more is counted
+LEAST_SURE = (
+    0.8  # how often the expert of a rank must have been right, or it is not expected: the last ones are guesses
+)
+_MEMORY, _SURE_MEMORY = 0.97, 0.998  # of what was seen so far, when one more is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +39,22 @@ class Predictor:
                     self._weights[layer, far] = _as_seen_from(gate, later)
         layers = max(gates, default=-1) + 1
         self.recall = np.full((layers, ahead + 1), 0.75)  # of a layer, by how far ahead; a guess until it is seen
-        self._said: dict[tuple[int, int], set[int]] = {}  # of one token: (layer, how far ahead)
+        self.sure = np.full((ahead + 1, used), 0.85)  # by how far ahead, and by rank: how often it was right; a guess
+        self._said: dict[tuple[int, int], np.ndarray] = {}  # of one token: (layer, how far ahead)
 
     def expect(self, layer: int, far: int, inputs: np.ndarray) -> np.ndarray | None:
         """The experts that the layer `far` layers on will use for these rows (rows, width), the likeliest first: as
-        many as one token uses, or those of all rows. None where that is not known, or was wrong too often."""
+        many of those that one token uses as are sure enough, or those of all rows. None where that is not known, or was
+        wrong too often."""
         weight = self._weights.get((layer, far))
         if weight is None:
             return None
         trusted = self.recall[layer + far, far] >= LEAST_RECALL
         if len(inputs) == 1:
             found = (weight @ inputs[0]).argsort()[: -self._used - 1 : -1]
-            self._said[layer + far, far] = set(found.tolist())
-            return found if trusted else None
+            self._said[layer + far, far] = found
+            unsure = self.sure[far] < LEAST_SURE
+            return found[: int(unsure.argmax()) if unsure.any() else None] if trusted else None
         if not trusted:
             return None
         chosen = np.argpartition(-(inputs @ weight.T), self._used - 1, axis=1)[:, : self._used]
@@ -65,8 +71,9 @@ class Predictor:
         for far in range(1, self.ahead + 1):
             said = self._said.pop((layer, far), None)
             if said is not None:
-                right = len(said.intersection(experts.tolist())) / len(experts)
-                self.recall[layer, far] = _MEMORY * self.recall[layer, far] + (1 - _MEMORY) * right
+                right = (said[:, None] == experts).any(axis=1)
+                self.recall[layer, far] = _MEMORY * self.recall[layer, far] + (1 - _MEMORY) * right.mean()
+                self.sure[far] = _SURE_MEMORY * self.sure[far] + (1 - _SURE_MEMORY) * right
 
 
 def _as_seen_from(gate: Gate, later: Gate) -> np.ndarray:

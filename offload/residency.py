@@ -8,7 +8,7 @@ An expert may be wanted in full, or where the result may differ a stand-in may d
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -87,7 +87,7 @@ class Residency:
         self._present = np.zeros(0, np.int32)  # what the layer uses that computes now
         self._beside: list[int] = []
         self._layer = -1
-        self._quotas, self._floors = self._share_out(budget)
+        self.quotas, self._floors = self._share_out(budget)
         self._slots = Slots(store.rooms, experts, budget, store.free)
 
     @property
@@ -99,10 +99,23 @@ class Residency:
         """Of memory that slots take now; never more than the budget."""
         return Bytes(self._slots.used)
 
-    def use(self, layer: int, experts: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
+    @property
+    def on_their_way(self) -> int:
+        """Experts that are being read, or wait for it."""
+        state = self.store.state
+        return int(np.count_nonzero((state == QUEUED) | (state == READING)))
+
+    def use(
+        self,
+        layer: int,
+        experts: np.ndarray,
+        wanted: np.ndarray | None = None,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> np.ndarray:
         """Before a layer computes with these experts (no two alike): returns once they are there, and which of them
-        are; the others must be left out. `wanted`: FULL, LOW or SKIP of each, FULL where nothing is said. Raises
-        ModelError or EngineError where they cannot be read: the layer must then not compute."""
+        are; the others must be left out. `wanted`: FULL, LOW or SKIP of each, FULL where nothing is said; `meanwhile`
+        is called when all that lacks is asked for, and may expect more. Raises ModelError or EngineError where they
+        cannot be read: the layer must then not compute."""
         if layer <= self._layer:
             self.policy.next_token()
         self._layer = layer
@@ -113,12 +126,14 @@ class Residency:
         taken = self._taken(here, wanted)
         self._present = numbers[taken]
         self._count(layer, numbers, here & taken, taken)
-        if not here[taken].all():
-            start = time.perf_counter()
+        if here[taken].all():
+            meanwhile()
+        else:
             lows = np.zeros(len(numbers), bool) if wanted is None else wanted == LOW
             missing = taken & ~here
-            self._fetch(layer, numbers[missing].tolist(), lows[missing].tolist())
-            self.counts.stall[layer] += time.perf_counter() - start
+            asked = self._ask(layer, numbers[missing].tolist(), lows[missing].tolist())
+            meanwhile()
+            self._wait(layer, asked)
         if wanted is not None:
             low = self._present[self.store.low[self._present] & self.held[self._present]]
             self._served[low] += 1
@@ -182,10 +197,9 @@ class Residency:
 
     def improve(self) -> bool:
         """Has a stand-in that was used again and again read in full, if nothing else is being read; whether it has."""
-        state = self.store.state
-        if self.strict or ((state == QUEUED) | (state == READING)).any():
+        if self.strict or self.on_their_way:
             return False
-        hot = (state == RESIDENT) & self.store.low & (self._served >= _HOT)
+        hot = (self.store.state == RESIDENT) & self.store.low & (self._served >= _HOT)
         hot[self._present] = False
         if not hot.any():
             return False
@@ -199,10 +213,10 @@ class Residency:
         self._expected[:] = False
         self._present = np.zeros(0, np.int32)
         self._settle()
-        self._quotas, self._floors = quotas, least
+        self.quotas, self._floors = quotas, least
         self._slots.budget = budget
         self._slots.shrink(budget)
-        most = sum(self._quotas)
+        most = sum(self.quotas)
         worth = self.policy.worth(0).ravel()
         for number in sorted(np.flatnonzero(self.held).tolist(), key=lambda number: worth[number]):
             if self._slots.used <= budget and np.count_nonzero(self.held) <= most:
@@ -229,10 +243,10 @@ class Residency:
             raise EngineError(f"{budget} hold no token's experts", f"give them {least} at least")
         return quotas, floors(quotas)
 
-    def _fetch(self, layer: int, missing: list[int], lows: list[bool]) -> None:
-        """Has these read, or hurried where they are on their way, and waits."""
+    def _ask(self, layer: int, missing: list[int], lows: list[bool]) -> list[int]:
+        """Has these read, or hurried where they are on their way; which of them will be there."""
         victims = self._victims(layer, self._present, borrow=True)
-        wanted = []
+        asked = []
         for number, low in zip(missing, lows, strict=True):
             if self.store.state[number] == FAILED:
                 self._reap(number)
@@ -247,12 +261,17 @@ class Residency:
                     self.store.touch(number)
                     self._beside.append(number)
                     continue
-            wanted.append(number)
+            asked.append(number)
         self.counts.beside[layer] += len(self._beside)
+        return asked
+
+    def _wait(self, layer: int, asked: list[int]) -> None:
+        start = time.perf_counter()
         try:
-            self.store.wait(np.array(wanted, np.int32))
+            self.store.wait(np.array(asked, np.int32))
         finally:
-            for number in wanted:
+            self.counts.stall[layer] += time.perf_counter() - start
+            for number in asked:
                 if self.store.state[number] == FAILED:
                     self._reap(number)
 
@@ -278,8 +297,8 @@ class Residency:
         self, layer: int, number: int, victims: Iterator[int], urgent: bool, borrow: bool = True, low: bool = False
     ) -> bool:
         room = self.store.rooms[layer]
-        more = self._number_held.sum() < sum(self._quotas)
-        may = borrow or self._number_held[layer] < self._quotas[layer]
+        more = self._number_held.sum() < sum(self.quotas)
+        may = borrow or self._number_held[layer] < self.quotas[layer]
         slot = self._slots.take(room) if more and may else None
         victim = -1
         while slot is None:
@@ -338,10 +357,10 @@ class Residency:
         free[keep] = False
         free[self._present] = False
         free = free.reshape(worth.shape)
-        if borrow or self._number_held[layer] < self._quotas[layer]:
-            for other in (self._number_held > np.array(self._quotas)).nonzero()[0].tolist():
+        if borrow or self._number_held[layer] < self.quotas[layer]:
+            for other in (self._number_held > np.array(self.quotas)).nonzero()[0].tolist():
                 if other != layer:
-                    yield from self._of_layer(other, worth, free, self._quotas[other])
+                    yield from self._of_layer(other, worth, free, self.quotas[other])
         yield from self._of_layer(layer, worth, free, 0)
         if not borrow:
             return

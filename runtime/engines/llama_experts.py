@@ -1,5 +1,6 @@
 """Experts of an open model kept within a budget: what happens between the choice of experts and their use."""
 
+import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -106,12 +107,12 @@ class Experts:
         experts = ids[0].astype(np.int64) if len(ids) == 1 else np.unique(ids).astype(np.int64)
         scores = chosen.weights if self.approximation and len(ids) == 1 else None
         wanted = self.approximation.thresholds.wanted(scores) if self.approximation and scores is not None else None
-        taken = self.residency.use(place, experts, wanted)
+        # What is read for later layers follows what this one waits for, so that the disk never rests.
+        taken = self.residency.use(place, experts, wanted, lambda: self._look_ahead(place, chosen.gate_input))
         if len(ids) == 1:
             self.predictor.learn(place, experts)
         if not taken.all():
             chosen.leave_out(~taken)
-        self._look_ahead(place, chosen.gate_input)
         self._left, self._left_at = place, time.perf_counter()
 
     def offloaded(self) -> Offloaded:
@@ -144,26 +145,24 @@ class Experts:
             self._computing[place] = _MEMORY * self._computing[place] + (1 - _MEMORY) * spent
 
     def _look_ahead(self, place: int, inputs: np.ndarray | None) -> None:
-        """Walks on while all that the next layer will use is there or on its way; reads as much as there is time for
-        until its turn."""
+        """Has as much read for the next layers as the disk can do while this one computes, so that it never rests; what
+        is beyond that would be waited for as well if it were asked for later, when it is known."""
         if inputs is None:
             return
-        seconds = 0.0
-        prompt = len(inputs) > 1
+        prompt, seconds, asked = len(inputs) > 1, 0.0, 0
         for far in range(1, 2 if prompt else self.predictor.ahead + 1):
             later = place + far
             if later >= len(self._sizes):
                 return
             seconds += self._computing[later]
-            experts = self.predictor.expect(place, far, inputs)
+            room = math.ceil(seconds * self.store.rate / self._sizes[later]) - asked
+            experts = self.predictor.expect(place, far, inputs) if room > 0 else None
             if experts is None:
                 return
-            room = int(seconds * self.store.rate / self._sizes[later])
             wanted = None
             if self.approximation and not prompt:
                 wanted = self.approximation.thresholds.wanted(self.predictor.scores(place, far, experts, inputs))
-            if self.residency.expect(later, experts, len(experts) if prompt else room, prompt, wanted):
-                return
+            asked += self.residency.expect(later, experts, len(experts) if prompt else room, prompt, wanted)
         if self.approximation and not prompt:
             self.residency.improve()
 

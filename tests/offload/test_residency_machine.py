@@ -137,7 +137,7 @@ class Machine(RuleBasedStateMachine):
     def keeps_to_the_budget(self) -> None:
         if hasattr(self, "residency"):
             assert self.reader.memory <= self.residency.bytes_held <= self.residency.budget == self.asked
-            assert self.residency._number_held.sum() <= sum(self.residency._quotas)
+            assert self.residency._number_held.sum() <= sum(self.residency.quotas)
 
     @invariant()
     def books_agree(self) -> None:
@@ -150,7 +150,7 @@ class Machine(RuleBasedStateMachine):
         assert np.array_equal(residency._slot >= 0, residency.held)
         assert np.array_equal(residency.held.reshape(-1, EXPERTS).sum(axis=1), residency._number_held)
         assert not (residency._expected & ~residency.held).any()
-        assert residency._floors == floors(residency._quotas)
+        assert residency._floors == floors(residency.quotas)
 
     @invariant()
     def what_is_in_use_is_there(self) -> None:

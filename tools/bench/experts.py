@@ -2,10 +2,18 @@
 
     python tools/bench/experts.py MOE.gguf [--shares 0.6,0.4,0.25] [--rounds 3] [--topics 16] [--disk MB/s]
 
-MOE.gguf is one of `tools/synthetic_moe.py` (of as many topics). Every contestant runs in a fresh process under a cgroup
-that holds it, and the system's cache for it, to a share of the file's size; the file's pages are dropped before. They
-take turns, round by round. `mmap` is llama.cpp's mapping at the machine's read-ahead, `mmap-128` at Linux's default of
-128 KiB. Needs root and cgroup v1. One JSON line for every run, and a table at the end.
+MOE.gguf is one of `tools/synthetic_moe.py` (of as many topics), beside it what `accel-export experts` wrote. Every
+contestant runs in a fresh process under a cgroup that holds it, and the system's cache for it, to a share of the file's
+size; the file's pages are dropped before. They take turns, round by round. Needs root and cgroup v1. One JSON line for
+every run, and a table at the end.
+
+    mmap, mmap-128      llama.cpp's mapping without repacking, at the machine's read-ahead and at Linux's 128 KiB
+    exact, approximate  accel with experts within a budget, without and with stand-ins
+    memory              llama.cpp without repacking, without a limit: what there is to compute
+
+A token's bound is the greater of two: what there is to compute, and with it the experts that the best cache (Belady)
+lacks and nobody foresaw, since their layer waits for them; or all that the best cache lacks, read at the rate that was
+seen. `x bound` is the bound over the time it took.
 """
 
 import argparse
@@ -16,7 +24,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,12 +33,14 @@ from pairs import environment
 
 from accel.offload.gguf_header import read_header
 from accel.offload.layout import Layout
+from accel.offload.planes import sidecar_of
 from accel.runtime.engines.options import EngineOptions
 
 CHILD = Path(__file__).with_name("experts_child.py")
 CGROUPS = Path("/sys/fs/cgroup")
-BESIDE = 190 << 20  # bytes of a process, its buffers and its cache, beside weights
-CONTESTANTS = ("mmap", "mmap-128", "exact")
+BESIDE = 150 << 20  # bytes of a process, its buffers and its cache, beside weights
+COUNTS = ("bytes", "uses", "hits", "low", "skipped", "wasted", "stall")
+CONTESTANTS = ("memory", "mmap-128", "exact", "approximate")
 
 
 def main() -> None:
@@ -44,6 +54,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--topics", type=int, default=16)
     parser.add_argument("--context", type=int, default=1024)
+    parser.add_argument("--low", type=float, default=0.8, help="threshold beyond which a stand-in will do")
+    parser.add_argument("--skip", type=float, default=1.01, help="threshold beyond which nothing is needed")
     parser.add_argument("--disk", type=int, default=0, help="throttle reads to so many MB/s")
     given = parser.parse_args()
     print(json.dumps(environment()), flush=True)
@@ -60,16 +72,12 @@ def main() -> None:
 
 def _run(given: argparse.Namespace, name: str, share: float, seed: int) -> dict[str, Any]:
     size = given.model.stat().st_size
-    limit = int(share * size)
-    layout = Layout.of(read_header(given.model))
-    memory = limit - (size - layout.size) - BESIDE if name == "exact" else 0
-    options = EngineOptions(
-        str(given.model), given.context, batch=64, ubatch=64, outputs=1, threads=2, threads_prefill=2, repack=False,
-        expert_memory=min(memory, layout.size),
-    )  # fmt: skip
+    limit = int(share * size) if name != "memory" else None
+    options = _options(given, name, int(share * size))
     job = {"options": asdict(options), "prompt": given.prompt, "warm": given.warm, "tokens": given.tokens}
     job |= {"topics": given.topics, "seed": seed}
-    _forget(given.model)
+    if limit:
+        _forget(given.model)
     with (
         _cgroup(limit, given.disk, given.model) as groups,
         _read_ahead(given.model, 128 if name == "mmap-128" else None),
@@ -81,11 +89,27 @@ def _run(given: argparse.Namespace, name: str, share: float, seed: int) -> dict[
             check=False,
             preexec_fn=lambda: [(group / "cgroup.procs").write_text(str(os.getpid())) for group in groups],
         )
-        peak = int((groups[0] / "memory.max_usage_in_bytes").read_text())
-        oom = int((groups[0] / "memory.oom_control").read_text().split("oom_kill ")[1].split()[0])
+        held = _held(groups[0]) if limit else {"peak": 0, "oom_kills": 0}
     if done.returncode:
         raise SystemExit(f"{name} at {share}: {done.returncode} {done.stderr.decode()[-1500:]}")
-    return json.loads(done.stdout) | {"limit": limit, "peak": peak, "oom_kills": oom}
+    return json.loads(done.stdout) | {"limit": limit or 0} | held
+
+
+def _options(given: argparse.Namespace, name: str, limit: int) -> EngineOptions:
+    layout = Layout.of(read_header(given.model))
+    memory = min(limit - (given.model.stat().st_size - layout.size) - BESIDE, layout.size)
+    options = EngineOptions(
+        str(given.model), given.context, batch=64, ubatch=64, outputs=1, threads=2, threads_prefill=2, repack=False,
+        expert_memory=memory if name in ("exact", "approximate") else 0,
+    )  # fmt: skip
+    if name != "approximate":
+        return options
+    return replace(options, low_experts=str(sidecar_of(given.model)), low_above=given.low, skip_above=given.skip)
+
+
+def _held(group: Path) -> dict[str, int]:
+    peak = int((group / "memory.max_usage_in_bytes").read_text())
+    return {"peak": peak, "oom_kills": int((group / "memory.oom_control").read_text().split("oom_kill ")[1].split()[0])}
 
 
 def _forget(path: Path) -> None:
@@ -97,8 +121,11 @@ def _forget(path: Path) -> None:
 
 
 @contextmanager
-def _cgroup(limit: int, disk: int, path: Path) -> Iterator[list[Path]]:
-    """Groups (the first for memory) that a process may be put into; gone afterwards."""
+def _cgroup(limit: int | None, disk: int, path: Path) -> Iterator[list[Path]]:
+    """Groups (the first for memory) that a process may be put into; gone afterwards. None without a limit."""
+    if not limit:
+        yield []
+        return
     groups = [CGROUPS / "memory" / f"accel-bench-{os.getpid()}"]
     groups += [CGROUPS / "blkio" / groups[0].name] if disk else []
     for group in groups:
@@ -134,18 +161,34 @@ def _read_ahead(path: Path, kilobytes: int | None) -> Iterator[None]:
 
 
 def _show(found: dict[tuple[float, str], list[dict[str, Any]]]) -> None:
-    print(" limit contestant   tokens/s  x mmap-128  MB/token   hit  stall ms   peak")
+    print(
+        " limit contestant   tokens/s  x mmap-128  x exact  x bound  MB/token   hit   low  skip  waste  stall ms   peak"
+    )
     for (share, name), runs in found.items():
-        middle = {
-            what: median(run.get(what, 0.0) for run in runs) for what in ("decode", "bytes", "hits", "uses", "stall")
-        }
-        rivals = found.get((share, "mmap-128"), runs)
-        ratio = median(rival["decode"] / run["decode"] for rival, run in zip(rivals, runs, strict=True))
-        peak = max(run["peak"] / run["limit"] for run in runs)
+        middle = {what: median(run.get(what, 0.0) for run in runs) for what in runs[0] | dict.fromkeys(COUNTS, 0.0)}
+        uses, expert = max(1.0, middle["uses"]), middle.get("expert", 0.0)
+        alone = found.get((share, "memory"))
+        bound = median(_bound(run, median(each["decode"] for each in alone)) for run in runs) if alone else 0.0
         print(
-            f"{share:6.0%} {name:11} {1 / middle['decode']:9.2f} {ratio:11.2f} {middle['bytes'] / 1e6:9.1f} "
-            f"{middle['hits'] / max(1, middle['uses']):5.0%} {1e3 * middle['stall']:9.1f} {peak:6.1%}"
+            f"{share:6.0%} {name:11} {1 / middle['decode']:9.2f} {_ratio(found, share, 'mmap-128', runs):11.2f} "
+            f"{_ratio(found, share, 'exact', runs):8.2f} {bound / middle['decode'] if expert else 0:8.0%} "
+            f"{middle['bytes'] / 1e6:9.1f} {middle['hits'] / uses:5.0%} {middle['low'] / uses:5.0%} "
+            f"{middle['skipped'] / uses:5.0%} {middle['wasted'] * expert / max(1, middle['bytes']):6.1%} "
+            f"{1e3 * middle['stall']:9.1f} {max(run['peak'] / max(1, run['limit']) for run in runs):6.1%}"
         )
+
+
+def _ratio(found: dict[tuple[float, str], list[dict[str, Any]]], share: float, rival: str, runs: list[Any]) -> float:
+    rivals = found.get((share, rival), runs)
+    return median(other["decode"] / run["decode"] for other, run in zip(rivals, runs, strict=True))
+
+
+def _bound(run: dict[str, Any], computing: float) -> float:
+    """Seconds of a token: see above."""
+    if "best" not in run:
+        return computing
+    reading = run["best"] / run["rate"]
+    return max(computing + (1 - run["recall"]) * reading, reading)
 
 
 if __name__ == "__main__":

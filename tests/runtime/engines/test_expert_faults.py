@@ -97,9 +97,9 @@ def test_an_expert_that_was_only_expected_may_be_unreadable(wanted, faults):
     used: set[int] = set()
     use = experts.residency.use
 
-    def watch(layer: int, ids: np.ndarray, wanted: np.ndarray | None) -> np.ndarray:
+    def watch(layer: int, ids: np.ndarray, *more: Any) -> np.ndarray:
         used.update(ids.tolist() if layer == 1 else ())
-        return use(layer, ids, wanted)
+        return use(layer, ids, *more)
 
     experts.residency.use = watch
     experts.predictor.expect = lambda layer, far, inputs: np.array([5, 5 - 1]) if layer + far == 1 else None

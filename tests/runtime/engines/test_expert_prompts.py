@@ -66,7 +66,7 @@ def test_a_prompt_leaves_every_layer_what_is_its_own(share):
         engine.forward(Batch.chain(0, TOKENS[start : start + 64]))
         engine.commit(0, range(len(TOKENS[start : start + 64])))
     there = (engine.experts.store.state == RESIDENT).reshape(-1, experts).sum(axis=1)
-    assert (there >= floors(residency._quotas)).all()
+    assert (there >= floors(residency.quotas)).all()
     before = residency.counts.hits.copy()
     engine.forward(Batch.chain(0, TOKENS[:1]))
     assert (residency.counts.hits - before).sum() > 0
