@@ -54,7 +54,8 @@ class Predictor:
             found = (weight @ inputs[0]).argsort()[: -self._used - 1 : -1]
             self._said[layer + far, far] = found
             unsure = self.sure[far] < LEAST_SURE
-            return found[: int(unsure.argmax()) if unsure.any() else None] if trusted else None
+            sure = int(unsure.argmax()) if unsure.any() else self._used
+            return found[:sure] if trusted and sure else None
         if not trusted:
             return None
         chosen = np.argpartition(-(inputs @ weight.T), self._used - 1, axis=1)[:, : self._used]

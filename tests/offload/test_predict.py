@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accel.offload.predict import LEAST_RECALL, Gate, Predictor
+from accel.offload.predict import LEAST_RECALL, LEAST_SURE, Gate, Predictor
 
 WIDTH, EXPERTS, USED = 32, 12, 3
 
@@ -71,3 +71,18 @@ def test_beyond_the_last_layer_nothing_is_expected():
     x = np.zeros((1, WIDTH), np.float32)
     assert Predictor(gates(2), USED).expect(1, 1, x) is None
     assert Predictor({}, USED).expect(0, 1, x) is None
+
+
+def test_ranks_that_turn_out_to_be_guesses_are_expected_no_more():
+    predictor, known, random = Predictor(gates(2), USED), gates(2), np.random.default_rng(6)
+    for _ in range(600):
+        x = random.standard_normal((1, WIDTH)).astype(np.float32)
+        predictor.expect(0, 1, x)
+        ranked = np.argsort(-(known[1].weight @ x[0]))
+        used = ranked[:USED].copy()
+        if random.random() < 0.5:
+            used[-1] = ranked[USED]  # the last one is as often the next one
+        predictor.learn(1, used)
+    found = predictor.expect(0, 1, x)
+    assert found is not None and found.tolist() == ranked[: USED - 1].tolist()
+    assert (predictor.sure[1, :-1] > 0.9).all() and predictor.sure[1, -1] < LEAST_SURE
