@@ -92,7 +92,11 @@ def start_model(settings: Settings, say: Say = nobody, progress: Progress = nobo
         ModelSpec.read(path)  # what is no model is said before anything is measured
         return plan_or_raise(path, goal, this_machine(say), say)
 
-    plan = plan_of(find(settings.model, plan_of, say, settings.offline))
+    def foretell(path: Path) -> None:
+        """Of a model that is not here yet."""
+        say(f"it would write {plan_of(path).decode} here")
+
+    plan = plan_of(find(settings.model, foretell, say, settings.offline))
     options = engine_options(plan)
     worker = Supervisor("llamacpp", replace(options, taps=taps or options.taps))
     try:

@@ -37,6 +37,12 @@ class Estimate:
     high: float
     rests_on: str
 
+    def __str__(self) -> str:
+        likely, low, high = (
+            f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" for rate in (self.likely, self.low, self.high)
+        )
+        return f"about {likely} tokens/s ({low} to {high})"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -78,7 +84,9 @@ def cautions(plan: Plan) -> tuple[str, ...]:
         beyond(plan.model, context),
         f"the KV cache is {kind.value}: {kind.reason}" if goal.kv_type not in (None, kind.value) else "",
         f"approximate: the KV cache is {kind.value}, which changes the text" if kind.value in SMALLER_KV else "",
-        f"not all experts fit: {plan.choices['expert_memory'].reason}" if plan.choices["expert_memory"].value else "",
+        f"not all experts fit: {plan.choices['expert_memory'].reason}; {plan.decode}"
+        if plan.choices["expert_memory"].value
+        else "",
         f"{goal.threads} threads share {processor.threads}" if (goal.threads or 0) > processor.threads else "",
     )
     return tuple(filter(None, told))
