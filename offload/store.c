@@ -379,9 +379,9 @@ EXPORT int accel_store_evict(Store *store, int32_t expert) {
     return problem;
 }
 
-/* Bytes and experts read so far, and nanoseconds that the threads spent on it. */
+/* Bytes and experts read so far, and nanoseconds that the threads spent on it: each as it was at some moment. */
 EXPORT void accel_store_counts(Store *store, int64_t *counts) {
-    pthread_mutex_lock(&store->lock);
-    counts[0] = store->bytes, counts[1] = store->reads, counts[2] = store->nanoseconds;
-    pthread_mutex_unlock(&store->lock);
+    counts[0] = __atomic_load_n(&store->bytes, __ATOMIC_RELAXED);
+    counts[1] = __atomic_load_n(&store->reads, __ATOMIC_RELAXED);
+    counts[2] = __atomic_load_n(&store->nanoseconds, __ATOMIC_RELAXED);
 }

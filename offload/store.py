@@ -204,9 +204,9 @@ class Store:
     @property
     def counts(self) -> tuple[int, int, float]:
         """Bytes read, experts read, and seconds that all reading threads together spent on it."""
-        found = np.zeros(3, np.int64)
-        self._library.accel_store_counts(self._store, found.ctypes.data)
-        return int(found[0]), int(found[1]), found[2] / 1e9
+        found = (ctypes.c_int64 * 3)()
+        self._library.accel_store_counts(self._store, ctypes.addressof(found))
+        return found[0], found[1], found[2] / 1e9
 
     @property
     def rate(self) -> Rate:

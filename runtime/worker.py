@@ -11,6 +11,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+# Threads of numpy's would wait in a busy loop beside those of the engine. Read once, when numpy is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import msgspec
 
 from ..devices.link.keys import new_keys

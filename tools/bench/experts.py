@@ -87,6 +87,7 @@ def _run(given: argparse.Namespace, name: str, share: float, seed: int) -> dict[
             input=json.dumps(job).encode(),
             capture_output=True,
             check=False,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # as in a worker
             preexec_fn=lambda: [(group / "cgroup.procs").write_text(str(os.getpid())) for group in groups],
         )
         held = _held(groups[0]) if limit else {"peak": 0, "oom_kills": 0}
