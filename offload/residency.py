@@ -57,11 +57,14 @@ class Counts:
     wasted: np.ndarray = field(init=False)  # read because they were expected, and not used at the layer's next turn
     low: np.ndarray = field(init=False)  # uses that a stand-in served
     skipped: np.ndarray = field(init=False)  # uses that were left out
+    needed: np.ndarray = field(init=False)  # uses whose expert had to be read for them, when they came or ahead of them
+    needed_low: np.ndarray = field(init=False)  # as many of stand-ins, which are not among these
     stall: np.ndarray = field(init=False)  # seconds that a layer waited
 
     def __post_init__(self) -> None:
-        for name in ("uses", "hits", "late", "beside", "expected", "fulfilled", "wasted", "low", "skipped"):
-            setattr(self, name, np.zeros(self.layers, np.int64))
+        for name in self.__slots__:
+            if name not in ("layers", "stall"):
+                setattr(self, name, np.zeros(self.layers, np.int64))
         self.stall = np.zeros(self.layers)
 
 
@@ -112,10 +115,10 @@ class Residency:
         here = self._serves(numbers, wanted)
         taken = self._taken(here, wanted)
         self._present = numbers[taken]
-        self._count(layer, numbers, here & taken, taken)
+        lows = np.zeros(len(numbers), bool) if wanted is None else wanted == LOW
+        self._count(layer, numbers, here & taken, taken, lows)
         if not here[taken].all():
             start = time.perf_counter()
-            lows = np.zeros(len(numbers), bool) if wanted is None else wanted == LOW
             missing = taken & ~here
             self._fetch(layer, numbers[missing].tolist(), lows[missing].tolist())
             self.counts.stall[layer] += time.perf_counter() - start
@@ -138,12 +141,16 @@ class Residency:
             return np.ones(len(here), bool)
         return (wanted != SKIP) | (here & (not self.strict))
 
-    def _count(self, layer: int, numbers: np.ndarray, here: np.ndarray, taken: np.ndarray) -> None:
+    def _count(self, layer: int, numbers: np.ndarray, here: np.ndarray, taken: np.ndarray, lows: np.ndarray) -> None:
         counts, whole = self.counts, slice(layer * self._experts, (layer + 1) * self._experts)
         counts.uses[layer] += len(numbers)
         counts.hits[layer] += np.count_nonzero(here)
         counts.skipped[layer] += len(numbers) - np.count_nonzero(taken)
         counts.fulfilled[layer] += np.count_nonzero(self._expected[numbers])
+        needed = taken & (~here | self._ahead[numbers])
+        low = needed & np.where(here, self.store.low[numbers], lows)
+        counts.needed_low[layer] += np.count_nonzero(low)
+        counts.needed[layer] += np.count_nonzero(needed & ~low)
         self._ahead[numbers] = False
         counts.wasted[layer] += np.count_nonzero(self._ahead[whole])
         self._expected[whole] = self._ahead[whole] = False
