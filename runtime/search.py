@@ -22,6 +22,7 @@ WORTH = 1.5  # how much faster more threads must decode: all wait for the slowes
 OUTPUTS = 32  # rows with logits of one forward: a draft and its checks, or as many sequences
 EXACT_KV = "f16"
 SMALLER_KV = ("q8_0", "q4_0")
+_WORTH_READING = 0.98  # of what exact experts have read: with more, stand-ins change the text for nothing
 _KEPT_FREE = 0.04  # of what is free now, for the rest of the system
 _GPU_KEPT_FREE = Bytes.from_mib(400)  # driver, kernels and their workspace
 
@@ -143,7 +144,9 @@ class Search:
 
     def faster_with_stand_ins(self, exact: Placement) -> Placement | None:
         found = self.with_stand_ins(exact)
-        return found if found and self.decode_seconds(found) < self.decode_seconds(exact) else None
+        if not found or not found.stand_ins or found.stand_ins.qualities[0].reading > _WORTH_READING:
+            return None
+        return found if self.decode_seconds(found) < self.decode_seconds(exact) else None
 
     def decode_seconds(self, placement: Placement) -> float:
         return decode_seconds(self.machine, self.model, placement, self.costs, self.threads(placement))
