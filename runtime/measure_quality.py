@@ -36,8 +36,8 @@ from .thresholds import LOWS, SKIPS, choose
 Tell = Callable[[str, float], object]  # what is being done, and how much of it is, 0..1
 
 SHARES = (0.25, 0.4, 0.6)  # of the experts in memory; thresholds are chosen at the first
-_PART, _FEWEST_OF_A_PART = 4, 64  # a candidate is tried on so many times fewer tokens, and so many at least
-_PASSES = 17  # over all tokens, about, that one measurement takes
+_PART, _FEWEST_OF_A_PART = 2, 64  # a candidate is tried on so many times fewer tokens, and so many at least
+_PASSES = 21  # over all tokens, about, that one measurement takes
 _CONTEXT = 1024
 _ROWS = 64  # of a forward: beginnings are short
 _BESIDE = Bytes.from_mib(256)  # memory that an engine takes beside weights here

@@ -117,14 +117,15 @@ class StandIns:
     def expected(self, share: float, missing: Callable[[float], float]) -> Quality:
         """What is to be expected where this share of the experts is in memory: between two that were measured the line;
         with more than the most, as with the most, which is too much if anything; with fewer than the fewest, what is
-        lost grows as what is missing. `missing`: bytes that an exact token lacks, by the share that is kept."""
+        lost grows as what is missing, unless it depends on gate scores alone. `missing`: bytes that an exact token
+        lacks, by the share that is kept."""
         known = self.qualities
         if share >= known[-1].share:
             return known[-1]
         if share > known[0].share:
             left, right = next(pair for pair in pairwise(known) if share <= pair[1].share)
             return _between(left, right, (share - left.share) / (right.share - left.share))
-        return _with_fewer(known[0], share, missing)
+        return known[0] if known[0].deterministic else _with_fewer(known[0], share, missing)
 
     def read(self, share: float, missing: Callable[[float], float]) -> float:
         """Bytes that are read for a token. At the shares that were measured as much less than for an exact one as they

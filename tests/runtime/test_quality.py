@@ -81,6 +81,11 @@ def test_with_fewer_experts_than_were_measured_more_is_read_and_lost():
     assert expected.share == 0.1 and expected.sound
 
 
+def test_what_depends_on_gate_scores_alone_loses_no_more_with_fewer_experts_in_memory():
+    found = some_stand_ins().of(True)
+    assert found and found.expected(0.1, missing) == found.qualities[0]
+
+
 def test_between_two_shares_the_loss_lies_between():
     few, many = a_quality(0.2, kl=0.008, served_low=0.3), a_quality(0.4, kl=0.002, served_low=0.1)
     found = StandIns("x", Bytes(0), (many, few)).of(False)
