@@ -110,7 +110,7 @@ class Settings:
         "f16, which keeps the text exact",
     )
     approximate: bool = _row(
-        False, SWITCH, "allow what changes the text where not all fits: stand-ins for experts, a smaller KV format"
+        False, SWITCH, "allow what changes the text where not all fits: experts in less precision, a smaller KV format"
     )
     deterministic: bool = _row(False, SWITCH, "with --approximate: same seed, same text, whatever is in memory")
     threads: int | None = _row(None, _whole(1, 1024), "threads that compute", "the fastest number, as measured")
