@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import BinaryIO
 from ..errors import AccelError, DiskFull
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CANNOT_TAKE = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}  # says a disk that knows no such call
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -58,6 +60,18 @@ def _replace(temporary: Path, path: Path) -> None:
         temporary.replace(path)
     except OSError as error:
         raise write_error(path, error) from error
+
+
+def take_room(file: BinaryIO, folder: Path, size: int) -> None:
+    """For so many bytes of a sparse file in this folder, without writing it. Some disks, those in memory, need room for
+    a page that is read too: where there is none, SIGBUS would end the process that has mapped it. Raises OSError."""
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except (AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _CANNOT_TAKE:
+            raise
+        if shutil.disk_usage(folder).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
 
 
 def write_error(path: Path, error: OSError) -> AccelError:

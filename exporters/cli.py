@@ -24,10 +24,27 @@ def build_parser() -> Parser:
     experts.add_argument("model", type=Path, metavar="MODEL", help="a GGUF file, any of them where it is split")
     experts.add_argument("out", type=Path, nargs="?", metavar="OUT",
                          help="the file to write (default: beside the model, with .low.gguf at its end)")  # fmt: skip
+    experts.add_argument("--only-file", action="store_true", help="do not measure what the stand-ins cost")
+    experts.add_argument("--text", type=Path, metavar="FILE",
+                         help="measure it on this text (default: on what the model writes itself)")  # fmt: skip
     return parser
 
 
 def _experts(given: argparse.Namespace) -> int:
+    from .measured import text_of, up_to_date
+
+    text = text_of(given.text) if given.text else ""  # before minutes are spent
+    out = up_to_date(given.model, given.out)
+    if out:
+        print(f"{out}: up to date", flush=True)
+    else:
+        out = _export(given)
+    if not given.only_file:
+        _measure(given.model, out, text)
+    return 0
+
+
+def _export(given: argparse.Namespace) -> Path:
     from .experts import export_experts
 
     with _progress(f"reading {given.model.name}") as show:
@@ -36,12 +53,28 @@ def _experts(given: argparse.Namespace) -> int:
     for format, (low, whole) in made.reads.items():
         print(f"{format}: a stand-in reads {low / whole:.0%} of its expert")
     for (name, format), loss in sorted(made.losses.items()):
-        print(f"{name} in {format}: relative squared error {loss.share:.4f}")
-    return 0
+        print(f"{name} in {format}: relative squared error {loss.share:.4f}", flush=True)
+    return made.path
+
+
+def _measure(model: Path, stand_ins: Path, text: str) -> None:
+    from ..runtime.learn_quality import learn_quality
+    from .measured import told
+
+    with _progress(f"measuring {stand_ins.name}") as show:
+
+        def tell(doing: str, done: float) -> bool:
+            show(done, doing)
+            return True
+
+        found = learn_quality(model, stand_ins, text, progress=tell)
+    for line in told(stand_ins, found):
+        print(line)
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[float], None]]:
+def _progress(what: str) -> Iterator[Callable[..., None]]:
+    """Shows how much is done, and in other words what."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -50,8 +83,8 @@ def _progress(what: str) -> Iterator[Callable[[float], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(what, total=1)
 
-        def show(done: float) -> None:
-            bar.update(task, completed=done)
+        def show(done: float, doing: str = what) -> None:
+            bar.update(task, completed=done, description=doing)
 
         yield show
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import ModelDamaged
 from ..units import Bytes
-from .gguf_header import Header, Tensor
+from .gguf_header import Header, Tensor, first_file
 
 _EXPERTS = re.compile(r"blk\.(\d{1,9})\.(ffn_\w*_exps)\.weight")
 
@@ -111,6 +111,12 @@ class Layout:
             else:
                 found.append((tensor.file, start, end))
         return tuple(found)
+
+
+def sidecar_of(model: Path) -> Path:
+    """Where a model's stand-ins are looked for; any file of a split model may be named."""
+    first = first_file(model)
+    return first.with_name(f"{first.name.removesuffix('.gguf')}.low.gguf")
 
 
 def _count(tensor: Tensor) -> int:

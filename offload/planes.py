@@ -24,8 +24,9 @@ from ..errors import (
     ModelUnsupported,
 )
 from ..units import Bytes
-from .gguf_header import NUMBER_OF, Array, Header, Tensor, first_file, read_header
+from .gguf_header import NUMBER_OF, Array, Header, Tensor, read_header
 from .layout import ExpertTensor, Layout
+from .layout import sidecar_of as sidecar_of
 
 PAGE = mmap.PAGESIZE
 VERSION = 1
@@ -107,6 +108,12 @@ class Planes:
 
     path: Path
     layers: dict[int, tuple[Plane, ...]]
+    fingerprint: str = ""  # of the file's header
+
+    @property
+    def longest(self) -> Bytes:
+        """Of all records: what whoever reads them needs room for."""
+        return max(plane.record_size for planes in self.layers.values() for plane in planes)
 
     @classmethod
     def read(cls, path: Path, model: Header, layout: Layout) -> "Planes":
@@ -127,13 +134,7 @@ class Planes:
         for place, (layer, part) in enumerate(parts):
             table = tables[TABLE * place : TABLE * (place + 1)]
             layers[layer].append(_plane(path, header, layout, name_of(layer, part), part, table))
-        return cls(path, {layer: tuple(planes) for layer, planes in layers.items()})
-
-
-def sidecar_of(model: Path) -> Path:
-    """Where a model's stand-ins are looked for; any file of a split model may be named."""
-    first = first_file(model)
-    return first.with_name(f"{first.name.removesuffix('.gguf')}.low.gguf")
+        return cls(path, {layer: tuple(planes) for layer, planes in layers.items()}, header.fingerprint)
 
 
 def name_of(layer: int, part: ExpertTensor) -> str:

@@ -9,13 +9,13 @@ An expert may be wanted in full, or where the result may differ a stand-in may d
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from ..errors import AccelError, EngineError
 from ..units import Bytes
+from .counts import Counts
 from .policy import Policy
 from .quotas import floors, least_budget, share_out
 from .slots import Slots
@@ -39,30 +39,6 @@ class Reader(Protocol):
     def free(self, slot: int, room: int) -> None: ...
     def touch(self, number: int) -> None: ...
     def forget(self, number: int) -> None: ...
-
-
-@dataclass(slots=True)
-class Counts:
-    """Since the start, for every layer."""
-
-    layers: int
-    uses: np.ndarray = field(init=False)  # experts that were used
-    hits: np.ndarray = field(init=False)  # of them there when they were wanted
-    late: np.ndarray = field(init=False)  # of the others expected already, and on their way
-    beside: np.ndarray = field(init=False)  # read through the file's own mapping: no room was left
-    expected: np.ndarray = field(init=False)  # read because they were expected
-    fulfilled: np.ndarray = field(
-        init=False
-    )  # foreseen, whether there already or read, and used at the layer's next turn
-    wasted: np.ndarray = field(init=False)  # read because they were expected, and not used at the layer's next turn
-    low: np.ndarray = field(init=False)  # uses that a stand-in served
-    skipped: np.ndarray = field(init=False)  # uses that were left out
-    stall: np.ndarray = field(init=False)  # seconds that a layer waited
-
-    def __post_init__(self) -> None:
-        for name in ("uses", "hits", "late", "beside", "expected", "fulfilled", "wasted", "low", "skipped"):
-            setattr(self, name, np.zeros(self.layers, np.int64))
-        self.stall = np.zeros(self.layers)
 
 
 class Residency:
@@ -125,11 +101,11 @@ class Residency:
         here = self._serves(numbers, wanted)
         taken = self._taken(here, wanted)
         self._present = numbers[taken]
-        self._count(layer, numbers, here & taken, taken)
+        lows = np.zeros(len(numbers), bool) if wanted is None else wanted == LOW
+        self._count(layer, numbers, here & taken, taken, lows)
         if here[taken].all():
             meanwhile()
         else:
-            lows = np.zeros(len(numbers), bool) if wanted is None else wanted == LOW
             missing = taken & ~here
             asked = self._ask(layer, numbers[missing].tolist(), lows[missing].tolist())
             meanwhile()
@@ -153,12 +129,16 @@ class Residency:
             return np.ones(len(here), bool)
         return (wanted != SKIP) | (here & (not self.strict))
 
-    def _count(self, layer: int, numbers: np.ndarray, here: np.ndarray, taken: np.ndarray) -> None:
+    def _count(self, layer: int, numbers: np.ndarray, here: np.ndarray, taken: np.ndarray, lows: np.ndarray) -> None:
         counts, whole = self.counts, slice(layer * self._experts, (layer + 1) * self._experts)
         counts.uses[layer] += len(numbers)
         counts.hits[layer] += np.count_nonzero(here)
         counts.skipped[layer] += len(numbers) - np.count_nonzero(taken)
         counts.fulfilled[layer] += np.count_nonzero(self._expected[numbers])
+        needed = taken & (~here | self._ahead[numbers])
+        low = needed & np.where(here, self.store.low[numbers], lows)
+        counts.needed_low[layer] += np.count_nonzero(low)
+        counts.needed[layer] += np.count_nonzero(needed & ~low)
         self._ahead[numbers] = False
         counts.wasted[layer] += np.count_nonzero(self._ahead[whole])
         self._expected[whole] = self._ahead[whole] = False

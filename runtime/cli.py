@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from ..errors import AccelError, DiskFull, MemoryFull, SettingError, UsageError, status
 
 MODEL_HELP = "a GGUF file, hf:owner/repo[:file], or nothing for the demo model"
-PLANNED = ("context", "memory", "kv_type", "approximate", "threads")  # settings that decide a plan
+PLANNED = ("context", "memory", "kv_type", "approximate", "deterministic", "threads")  # settings that decide a plan
 WORDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop", "system")
 METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "stop": "TEXT", "system": "TEXT"}
 EXPERTS = "bench experts"  # a command of two words

@@ -15,6 +15,7 @@ from .expert_costs import COMPUTING, reading_seconds
 from .footprint import Placement, first_gpu_layer, is_multiplied_on_gpu
 from .law import Law
 from .model import ModelSpec, Weights
+from .quality import StandIns
 
 if TYPE_CHECKING:
     from .engines.base import Engine
@@ -124,6 +125,7 @@ class Costs:
     looks: tuple[Look, ...] = ()
     rows: tuple[RowTimes, ...] = ()
     routing: HitCurves | None = None  # of a Mixture-of-Experts model
+    stand_ins: StandIns = StandIns()  # noqa: RUF009 - for its experts
     offloads: bool = True  # whether the engine was built for accelerators
 
     def repacks(self, part: Weights) -> bool:

@@ -1,12 +1,15 @@
 """What keeping only a part of the experts in memory costs: bytes that a token has to wait for. Pure."""
 
 from bisect import bisect_right
+from dataclasses import replace
+from functools import partial
 
 from ..devices.machine import Machine
 from ..offload.curves import HitCurves
 from ..units import Bytes, Rate
 from .footprint import Placement, expert_rooms
 from .model import ModelSpec
+from .quality import Quality
 
 # Of a layer's experts the share that is kept, and how many of a token's are found there when those used last are kept:
 # seen with routing as local as is reported of real models.
@@ -19,7 +22,8 @@ COMPUTING = 1.35  # times as long as alone: readers and their bookkeeping take a
 def kept_share(model: ModelSpec, placement: Placement) -> float:
     """Of the experts, how many are in memory at once: 1 where nothing is managed."""
     rooms = sum(expert_rooms(model)) * model.experts
-    return min(1.0, placement.expert_memory / rooms) if placement.expert_memory and rooms else 1.0
+    kept = placement.expert_memory - placement.staging
+    return min(1.0, kept / rooms) if placement.expert_memory and rooms else 1.0
 
 
 def expert_sizes(model: ModelSpec) -> dict[int, Bytes]:
@@ -41,20 +45,34 @@ def hits(model: ModelSpec, share: float, routing: HitCurves | None) -> float:
     return y0 + (y1 - y0) * (share - x0) / (x1 - x0)
 
 
+def missing(model: ModelSpec, share: float, routing: HitCurves | None) -> float:
+    """Bytes that one exact token lacks in the mean, where this share of every layer's experts is kept."""
+    return (1 - hits(model, share, routing)) * model.experts_used * sum(expert_rooms(model))
+
+
 def bytes_per_token(model: ModelSpec, placement: Placement, routing: HitCurves | None) -> Bytes:
     """That are read for one token, in the mean."""
-    missing = 1 - hits(model, kept_share(model, placement), routing)
-    return Bytes(missing * model.experts_used * sum(expert_rooms(model)))
+    lacks, share = partial(missing, model, routing=routing), kept_share(model, placement)
+    return Bytes(placement.stand_ins.read(share, lacks) if placement.stand_ins else lacks(share))
+
+
+def expected_quality(model: ModelSpec, placement: Placement, routing: HitCurves | None) -> Quality | None:
+    """What the placement's stand-ins cost."""
+    if not placement.stand_ins:
+        return None
+    return placement.stand_ins.expected(kept_share(model, placement), partial(missing, model, routing=routing))
 
 
 def reading_seconds(
     machine: Machine, model: ModelSpec, placement: Placement, rows: int, routing: HitCurves | None
 ) -> float:
-    """Of one forward of so many rows: one waits for what it lacks, a batch for all that is not kept."""
+    """Of one forward of so many rows: one waits for what it lacks, a batch for all that is not kept, and none of that
+    is replaced by a stand-in."""
     if not placement.expert_memory:
         return 0.0
     whole = (1 - kept_share(model, placement)) * model.experts * sum(expert_rooms(model))
-    lacking = float(bytes_per_token(model, placement, routing) * rows)
+    exact = replace(placement, expert_memory=placement.expert_memory - placement.staging, stand_ins=None)
+    lacking = float(bytes_per_token(model, placement if rows == 1 else exact, routing) * rows)
     return min(lacking, whole) / disk_rate(machine, str(model.paths[0]))
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from ..units import Bytes
 from .model import ModelSpec, Weights
+from .quality import StandIns
 
 MEMORY = "memory"  # the tier that every machine has
 GPU = "gpu"  # memory of its own of the accelerator that the plan uses
@@ -51,11 +52,17 @@ class Placement:
     gpu_layers: int = 0  # the last so many; the output matrix counts as one
     experts_in_memory: int = 0  # the first so many layers keep their experts in main memory
     expert_memory: int = 0  # bytes for experts that are read as they are needed; 0: all of the file is mapped
+    stand_ins: StandIns | None = None  # for experts that count for little; None: all are exact
 
     @property
     def cells(self) -> int:
         """Positions that the KV cache is made for."""
         return -(-self.context // CELLS) * CELLS
+
+    @property
+    def staging(self) -> Bytes:
+        """Of the memory for experts what stand-ins are read into before they are expanded."""
+        return self.stand_ins.staging if self.stand_ins else Bytes(0)
 
 
 class BufferCosts(Protocol):
@@ -149,7 +156,8 @@ def _weights(model: ModelSpec, placement: Placement) -> tuple[Allocation, ...]:
     dense, beside = Bytes(sum(model.sizes) - experts), min(_BESIDE_EXPERTS, Bytes(experts / 20))
     return (
         Allocation(MEMORY, "dense weights", dense, "pinned"),
-        Allocation(MEMORY, "experts", Bytes(placement.expert_memory), "pinned"),
+        Allocation(MEMORY, "experts", Bytes(placement.expert_memory) - placement.staging, "pinned"),
+        Allocation(MEMORY, "room to read stand-ins", placement.staging, "anonymous"),
         Allocation(MEMORY, "pages beside experts", beside, "mapped"),
     )
 

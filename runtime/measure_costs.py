@@ -4,9 +4,6 @@ on stdin as JSON, the result on stdout.
 The engine's libraries may abort, take memory and keep threads; the process that asked goes on whatever happens here.
 """
 
-import errno
-import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from tempfile import gettempdir
 
-from ..devices.files import write_error
+from ..devices.files import take_room, write_error
 from ..devices.resident import give_back_freed_memory, resident
 from ..errors import AccelError, DiskFull
 from ..units import Bytes, Rate, from_json, to_json
@@ -26,7 +23,6 @@ from .model import ModelSpec
 from .probe_model import ProbeShape, write_probe
 
 FAILED = 3  # exit code: stdout holds a Failure
-_CANNOT_TAKE = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}  # says a disk that knows no such call
 _DEPTH = 512  # positions
 _BATCH = 64  # rows that stand for a prefill
 _STREAMED = Bytes.from_mib(160)  # of weights: several times what a processor's cache holds
@@ -213,24 +209,11 @@ def _probe(job: KernelJob, shape: ProbeShape) -> Path:
     try:
         path.unlink(missing_ok=True)
         write_probe(path, shape)
-        _take_room(path)
+        with path.open("r+b") as file:
+            take_room(file, path.parent, path.stat().st_size)
     except OSError as error:
         raise write_error(path.parent, error) from error
     return path
-
-
-def _take_room(path: Path) -> None:
-    """For all of a sparse file, without writing it. Some disks, those in memory, need room for a page that is read too:
-    where there is none, SIGBUS would end the process that has mapped it. Raises OSError."""
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except (AttributeError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in _CANNOT_TAKE:
-                raise
-            if shutil.disk_usage(path.parent).free < size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from ..units import Bytes
 from .costs import KERNELS, MEASURED, USUAL_DEPTH, Costs, attention_seconds, bits, decode_seconds, prefill_seconds
 from .footprint import CELLS, MEMORY, Allocation, Placement
 from .model import ModelSpec
-from .reasons import Choice, beyond, choices_of
+from .reasons import Choice, beyond, choices_of, quality_words
 from .search import EXACT_KV, SMALLER_KV, Goal, Search, small_contexts
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Estimate:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A full placement. `choices`: context, sequences, kv_type, threads, threads_prefill, batch, ubatch, outputs,
-    repack, gpu_layers, experts_in_memory, expert_memory (bytes)."""
+    repack, gpu_layers, experts_in_memory, expert_memory (bytes), low_experts (a path), low_above, skip_above,
+    deterministic."""
 
     goal: Goal
     machine: Machine
@@ -56,6 +57,16 @@ class Plan:
     memory: tuple[Allocation, ...]
     prefill: Estimate
     decode: Estimate
+    stand_ins: "Compared | None" = None  # where experts are kept within a budget and stand-ins were measured
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Decoding without and with stand-ins for experts, in the same memory, and what they cost."""
+
+    exact: Estimate
+    approximate: Estimate
+    quality: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +91,14 @@ def cautions(plan: Plan) -> tuple[str, ...]:
     """What the user should be told before the model answers."""
     goal, processor = plan.goal, plan.machine.processor
     context, kind = int(plan.choices["context"].value), plan.choices["kv_type"]
+    managed, stand_ins = bool(plan.choices["expert_memory"].value), plan.choices["low_experts"]
     told = (
         beyond(plan.model, context),
         f"the KV cache is {kind.value}: {kind.reason}" if goal.kv_type not in (None, kind.value) else "",
         f"approximate: the KV cache is {kind.value}, which changes the text" if kind.value in SMALLER_KV else "",
-        f"not all experts fit: {plan.choices['expert_memory'].reason}; {plan.decode}"
-        if plan.choices["expert_memory"].value
-        else "",
+        f"not all experts fit: {plan.choices['expert_memory'].reason}; {plan.decode}" if managed else "",
+        f"approximate: {stand_ins.reason}, which changes the text" if stand_ins.value else "",
+        stand_ins.reason if goal.approximate and managed and not stand_ins.value else "",
         f"{goal.threads} threads share {processor.threads}" if (goal.threads or 0) > processor.threads else "",
     )
     return tuple(filter(None, told))
@@ -120,7 +132,17 @@ def _plan(search: Search, placement: Placement) -> Plan:
         memory=search.allocations(placement),
         prefill=_estimate(prefill_seconds(*known, search.threads_prefill), 0.0, rests_on),
         decode=_estimate(decode, full - usual, rests_on),
+        stand_ins=_compared(search, placement, full - usual, rests_on),
     )
+
+
+def _compared(search: Search, placement: Placement, more: float, rests_on: str) -> Compared | None:
+    exact = replace(placement, stand_ins=None)
+    approximate = search.with_stand_ins(exact) if placement.expert_memory else None
+    if approximate is None:
+        return None
+    without, with_them = (_estimate(search.decode_seconds(each), more, rests_on) for each in (exact, approximate))
+    return Compared(without, with_them, quality_words(search, approximate))
 
 
 def _estimate(seconds: float, more: float, rests_on: str) -> Estimate:

@@ -13,6 +13,7 @@ from ..errors import PlanRefused, SettingError
 from .calibrate import known_costs
 from .model import ModelSpec
 from .plan import Plan, Refusal, make_plan
+from .quality_file import stand_ins_of
 from .search import SMALLER_KV, Goal
 from .settings import Settings
 
@@ -33,6 +34,7 @@ def goal_of(settings: Settings) -> Goal:
         approximate=settings.approximate,
         kv_type=settings.kv_type,
         threads=settings.threads,
+        deterministic=settings.deterministic,
     )
 
 
@@ -45,7 +47,8 @@ def this_machine(say: Say = nobody) -> Machine:
 def plan_for(path: Path, goal: Goal, machine: Machine, say: Say = nobody) -> Plan | Refusal:
     """A plan to run a model here. Raises a ModelError, EngineError, or what a cache without room raises."""
     model = ModelSpec.read(path)
-    return make_plan(machine, model, goal, known_costs(machine, model, goal, cache_dir(), say))
+    costs = known_costs(machine, model, goal, cache_dir(), say)
+    return make_plan(machine, model, goal, replace(costs, stand_ins=stand_ins_of(model)))
 
 
 def plan_or_raise(path: Path, goal: Goal, machine: Machine, say: Say = nobody) -> Plan:

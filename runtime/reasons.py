@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 
 from ..units import Bytes
-from .expert_costs import MEASURED_ROUTING, USUAL_ROUTING, bytes_per_token, disk_rate, kept_share
+from .expert_costs import MEASURED_ROUTING, USUAL_ROUTING, bytes_per_token, disk_rate, expected_quality, kept_share
 from .footprint import Placement, repacked_weights
 from .model import ModelSpec
+from .quality import OFF
 from .search import EXACT_KV, LEAST_CONTEXT, UBATCHES, USUAL_CONTEXT, WORTH, Search
 
 
@@ -37,6 +38,7 @@ def choices_of(search: Search, placement: Placement, threads: int, rests_on: str
         "gpu_layers": Choice(placement.gpu_layers, _why_gpu_layers(search, placement)),
         "experts_in_memory": Choice(placement.experts_in_memory, _why_experts(search, placement)),
         "expert_memory": Choice(placement.expert_memory, _why_expert_memory(search, placement)),
+        **_stand_ins(search, placement),
     }
 
 
@@ -108,5 +110,50 @@ def _why_expert_memory(search: Search, placement: Placement) -> str:
     share, size = kept_share(search.model, placement), bytes_per_token(search.model, placement, routing)
     rate = disk_rate(search.machine, str(search.model.paths[0])) / 1e9
     rests_on = MEASURED_ROUTING if routing else USUAL_ROUTING
+    rests_on += " and measured stand-ins" if placement.stand_ins else ""
     waits = f"a token waits for about {size} of others by {rests_on}, read at {rate:.1f} GB/s"
     return f"{share:.0%} of the experts fit; {waits}"
+
+
+def _stand_ins(search: Search, placement: Placement) -> dict[str, Choice]:
+    if not placement.stand_ins:
+        why = _why_no_stand_ins(search, placement)
+        off = Choice(OFF, "nothing stands in for an expert")
+        exact = Choice(False, "every expert is exact, whatever is in memory")
+        return {"low_experts": Choice("", why), "low_above": off, "skip_above": off, "deterministic": exact}
+    chosen, goal = placement.stand_ins.qualities[0], search.goal
+    before = "of a token's gate scores lies before an expert"
+    left_out = f"left out where a larger share {before}" if chosen.skip < OFF else "leaving one out is not worth it"
+    return {
+        "low_experts": Choice(placement.stand_ins.path, quality_words(search, placement)),
+        "low_above": Choice(chosen.low, f"a stand-in will do where a larger share {before}: the best measured"),
+        "skip_above": Choice(chosen.skip, f"{left_out}: the best measured"),
+        "deterministic": Choice(
+            goal.deterministic, "as asked" if goal.deterministic else "what is in memory serves, which reads the least"
+        ),
+    }
+
+
+def quality_words(search: Search, placement: Placement) -> str:
+    """What the placement's stand-ins cost."""
+    found = expected_quality(search.model, placement, search.costs.routing)
+    if not found or not placement.stand_ins:
+        return ""
+    least = placement.stand_ins.qualities[0].share
+    fewer = f" and extrapolated from {least:.0%} of the experts in memory to {found.share:.0%}"
+    return found.words + (fewer if found.share < least else "")
+
+
+def _why_no_stand_ins(search: Search, placement: Placement) -> str:
+    if not placement.expert_memory:
+        return "all experts are in memory" if search.model.experts else "a dense model"
+    known = search.costs.stand_ins
+    if known.problem and search.goal.approximate:
+        return known.problem
+    if not search.goal.approximate:
+        return "the text stays exact"
+    if not known.of(search.goal.deterministic):
+        return "no stand-ins that depend on gate scores alone lose as little as they should"
+    if not search.with_stand_ins(placement):
+        return "to read stand-ins takes memory that experts need"
+    return "stand-ins would not make it faster"

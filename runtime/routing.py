@@ -18,7 +18,7 @@ from .sampling import Sampler
 Progress = Callable[[float], bool]  # of 0..1; where it returns False the recording ends with Cancelled
 
 # What its texts begin with, one after the other: a story, a fact, a program, an answer.
-_BEGINNINGS = ("Once upon a time", "The history of the city", "def main():\n    ", "Question: what is rain?\nAnswer:")
+BEGINNINGS = ("Once upon a time", "The history of the city", "def main():\n    ", "Question: what is rain?\nAnswer:")
 _LONGEST = 128  # tokens of one text: another topic then
 _CIRCLE = 4  # tokens, none of them again: a text that goes round in circles would seem to need few experts
 FEWEST = 32  # tokens that tell something, where there was no time for more
@@ -69,7 +69,7 @@ def _tell(progress: Progress, done: float) -> None:
 
 def _write(engine: Engine, recorder: "_Recorder", text: int, most: int) -> Iterator[int]:
     """Tokens as they are forwarded, until the model ends the text."""
-    beginning = engine.vocabulary.encode(_BEGINNINGS[text % len(_BEGINNINGS)], start=True)
+    beginning = engine.vocabulary.encode(BEGINNINGS[text % len(BEGINNINGS)], start=True)
     beginning = beginning[: min(engine.can.rows, engine.can.context // 2)] or [0]
     law = Law(temperature=1.0, top_k=0, top_p=1.0, presence_penalty=100.0, penalty_last=_CIRCLE, seed=text)
     sampler = Sampler(law, engine.vocabulary.size)

@@ -22,6 +22,7 @@ WORTH = 1.5  # how much faster more threads must decode: all wait for the slowes
 OUTPUTS = 32  # rows with logits of one forward: a draft and its checks, or as many sequences
 EXACT_KV = "f16"
 SMALLER_KV = ("q8_0", "q4_0")
+_WORTH_READING = 0.98  # of what exact experts have read: with more, stand-ins change the text for nothing
 _KEPT_FREE = 0.04  # of what is free now, for the rest of the system
 _GPU_KEPT_FREE = Bytes.from_mib(400)  # driver, kernels and their workspace
 
@@ -36,6 +37,7 @@ class Goal:
     approximate: bool = False  # whether the text may differ from the exact one
     kv_type: str | None = None
     threads: int | None = None
+    deterministic: bool = False  # whether even an approximate text may depend on nothing that is cached
 
 
 def placements_to_try(model: ModelSpec, goal: Goal) -> list[Placement]:
@@ -120,7 +122,9 @@ class Search:
         whole = self.model.experts * sum(expert_rooms(self.model))
         for least in self.barely_managed(contexts):
             left = self.room[MEMORY] - self.sizes(least)[MEMORY]
-            yield replace(least, expert_memory=min(whole, least.expert_memory + max(0, left)))
+            exact = replace(least, expert_memory=min(whole, least.expert_memory + max(0, left)))
+            faster = self.faster_with_stand_ins(exact) if self.goal.approximate else None
+            yield faster or exact
 
     def barely_managed(self, contexts: Sequence[int]) -> Iterator[Placement]:
         """The same with what one token uses and no more. Not beside a GPU."""
@@ -129,6 +133,23 @@ class Search:
             for kind in self.kv_types:
                 placement = _placement(self.model, self.goal, min(contexts), kind, UBATCHES[-1])
                 yield replace(placement, expert_memory=least_budget(rooms, self.model.experts_used))
+
+    def with_stand_ins(self, exact: Placement) -> Placement | None:
+        """The same within the same memory, or None where there are none, or they leave too little for one token."""
+        stand_ins = self.costs.stand_ins.of(self.goal.deterministic)
+        least = least_budget(expert_rooms(self.model), self.model.experts_used)
+        if stand_ins is None or exact.expert_memory - stand_ins.staging < least:
+            return None
+        return replace(exact, stand_ins=stand_ins)
+
+    def faster_with_stand_ins(self, exact: Placement) -> Placement | None:
+        found = self.with_stand_ins(exact)
+        if not found or not found.stand_ins or found.stand_ins.qualities[0].reading > _WORTH_READING:
+            return None
+        return found if self.decode_seconds(found) < self.decode_seconds(exact) else None
+
+    def decode_seconds(self, placement: Placement) -> float:
+        return decode_seconds(self.machine, self.model, placement, self.costs, self.threads(placement))
 
     def _offloaded(self, placement: Placement) -> Iterator[Placement]:
         """The placement with as many layers on the GPU as fit there: whole, without some layers' experts, or none."""
@@ -151,7 +172,7 @@ class Search:
         return growing[fitting - 1]
 
     def _rank(self, placement: Placement) -> tuple[float, float, int]:
-        decode = decode_seconds(self.machine, self.model, placement, self.costs, self.threads(placement))
+        decode = self.decode_seconds(placement)
         prefill = prefill_seconds(self.machine, self.model, placement, self.costs, self.threads_prefill)
         return -decode, -prefill, placement.context
 

@@ -109,7 +109,10 @@ class Settings:
         "format of the KV cache: f16 or f32, and with --approximate q8_0 or q4_0",
         "f16, which keeps the text exact",
     )
-    approximate: bool = _row(False, SWITCH, "allow what changes the text where nothing else fits: a smaller KV format")
+    approximate: bool = _row(
+        False, SWITCH, "allow what changes the text where not all fits: experts in less precision, a smaller KV format"
+    )
+    deterministic: bool = _row(False, SWITCH, "with --approximate: same seed, same text, whatever is in memory")
     threads: int | None = _row(None, _whole(1, 1024), "threads that compute", "the fastest number, as measured")
     temperature: float = _row(0.8, _number(0, 100), "how freely the next token is drawn; 0 always takes the likeliest")
     top_k: int = _row(40, _whole(0, _MOST), "draw among this many likeliest tokens; 0 for all")

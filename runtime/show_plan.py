@@ -18,6 +18,7 @@ from .library.find import plannable
 from .model import ModelSpec
 from .plan import Estimate, Plan, Refusal, cautions, make_plan
 from .planning import goal_of, refused, this_machine
+from .quality_file import stand_ins_of
 from .search import Goal
 from .settings import Settings
 
@@ -49,7 +50,8 @@ def run(settings: Settings, machine: str | None, explain: bool, json: bool) -> i
         model = ModelSpec.read(path)  # what is wrong with a file is said before anything is measured
         here = measured_here()
         target = card or here
-        return make_plan(target, model, goal, _costs(here, target, model, goal))
+        costs = replace(_costs(here, target, model, goal), stand_ins=stand_ins_of(model))
+        return make_plan(target, model, goal, costs)
 
     def check(path: Path) -> None:
         if isinstance(found := plan(path), Refusal):
@@ -172,6 +174,11 @@ def _speed_table(plan: Plan) -> Any:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, estimate in (("prefill", plan.prefill), ("decode", plan.decode)):
         table.add_row(name, *_speed(estimate))
+    if both := plan.stand_ins:
+        ways = ("exact", both.exact, "every expert in full"), ("approximate", both.approximate, both.quality)
+        for name, estimate, what in ways:
+            likely, spread, _ = _speed(estimate)
+            table.add_row(f"  {name}", likely, spread, what)
     return table
 
 

@@ -54,10 +54,13 @@ def expert_lines(now: Statistics) -> list[str]:
     hits, late, expected = (sum(getattr(layer, kind) for layer in now.experts) for kind in ("hits", "late", "expected"))
     stall = sum(layer.stall for layer in now.experts)
     foreseen = sum(layer.recall for layer in now.experts) / len(now.experts)
+    low, skipped = (sum(getattr(layer, kind) for layer in now.experts) for kind in ("low", "skipped"))
+    approximate = [f"approximate: stand-ins served {low / uses:.0%} of uses, {skipped / uses:.0%} were left out"]
     return [
         f"experts    {hits / uses:.0%} in memory when wanted, {late / uses:.0%} on their way; {Bytes(now.read)} read, "
         f"{expected} experts ahead",
         f"           {1e3 * stall / now.forwards:.1f} ms a forward waited for them; {foreseen:.0%} foreseen",
+        *(f"           {line}" for line in approximate if low or skipped),
     ]
 
 

@@ -96,6 +96,7 @@ class LayerUse:
     wasted: int = 0  # read before they were wanted, and then not used
     low: int = 0  # uses that a stand-in of low precision served
     skipped: int = 0  # uses that were left out
+    needed: int = 0  # bytes that uses had read for them, when they came or ahead of them; not what was read in vain
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,8 @@ from ...offload.store import Store
 from ...units import Bytes
 from .base import LayerUse, Offloaded
 from .llama_taps import ChosenExperts
-from .options import EngineOptions
+from .options import READERS, EngineOptions
 
-READERS = 4  # reads in flight
 AHEAD = 2  # layers that are foreseen
 POLICY = "lru"
 _MEMORY = 0.9  # of how long a layer takes, when another is timed
@@ -90,6 +89,8 @@ class Experts:
             self.store.close()  # it has threads
             raise
         self._sizes = [layout.size_of(layer) for layer in layout.layers]
+        lows = (planes.layers[layer] if planes else () for layer in layout.layers)
+        self._low_sizes = [sum(plane.record_size for plane in each) for each in lows]
         self._computing = np.full(len(self._sizes), 1e-3)  # seconds from one layer's experts to the next one's
         self._left_at = 0.0
         self._left = -1
@@ -130,6 +131,7 @@ class Experts:
                 wasted=int(counts.wasted[place]),
                 low=int(counts.low[place]),
                 skipped=int(counts.skipped[place]),
+                needed=self._needed(place),
                 recall=float(recall[place, 1]) if 0 < place < len(recall) else 0.0,
             )
             for layer, place in self._places.items()
@@ -138,6 +140,10 @@ class Experts:
 
     def close(self) -> None:
         self.store.close()
+
+    def _needed(self, place: int) -> int:
+        counts = self.residency.counts
+        return int(counts.needed[place] * self.store.rooms[place] + counts.needed_low[place] * self._low_sizes[place])
 
     def _time(self, place: int) -> None:
         if place == self._left + 1:

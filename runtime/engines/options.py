@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+READERS = 4  # reads of experts in flight
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:

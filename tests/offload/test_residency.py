@@ -319,3 +319,20 @@ def test_what_was_read_ahead_for_nothing_is_counted():
     residency.expect(1, np.array([3, 4]), most=2)
     residency.use(1, np.array([4, 5]))
     assert residency.counts.wasted.tolist() == [0, 1, 0]
+
+
+def test_what_uses_had_read_for_them_is_counted_once_and_apart_from_what_was_read_in_vain():
+    reader, residency = make(layers=1, at_once=True)
+    counts, both = residency.counts, np.array([0, 1])
+    residency.use(0, both, np.array([FULL, LOW]))
+    assert (counts.needed[0], counts.needed_low[0]) == (1, 1)
+    residency.use(0, both, np.array([FULL, LOW]))  # both are there
+    assert (counts.needed[0], counts.needed_low[0]) == (1, 1)
+    residency.use(0, both, np.array([FULL, FULL]))  # the stand-in will not do
+    assert (counts.needed[0], counts.needed_low[0]) == (2, 1)
+    residency.expect(0, np.array([2, 3]), 2, wanted=np.array([FULL, LOW]))
+    assert reader.loads == 5 and counts.needed[0] == 2  # nobody has used them yet
+    residency.use(0, np.array([2, 4]), np.array([FULL, SKIP]))
+    assert (counts.needed[0], counts.needed_low[0]) == (3, 1) and counts.wasted[0] == 1
+    residency.use(0, np.array([2, 3]), np.array([FULL, LOW]))  # which was wasted and is there all the same
+    assert (counts.needed[0], counts.needed_low[0]) == (3, 1)

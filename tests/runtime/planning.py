@@ -6,6 +6,7 @@ from accel.devices.machine import Accelerator, Machine, Memory, Processor
 from accel.offload.gguf_header import FORMATS
 from accel.runtime.costs import Costs, Kernel, RowTimes
 from accel.runtime.model import ModelSpec, Weights
+from accel.runtime.quality import GIVEN, OFF, OWN, Quality, StandIns
 from accel.runtime.search import Goal
 from accel.units import Bytes, Rate
 
@@ -50,6 +51,44 @@ def kernels(format, cores):
     )
 
 
+def a_quality(share=0.25, reading=0.7, deterministic=False, **more):
+    """One that reads so much of what an exact token reads."""
+    known = {
+        "model": "0" * 32, "stand_ins": "1" * 32, "low": 0.6, "skip": OFF, "deterministic": deterministic,
+        "share": share, "text": OWN, "tokens": 512, "kl": 0.004, "kl_error": 0.001, "exact": 8.0,
+        "approximate": 8.0 * 1.006, "error": 0.005, "same": 0.97, "missed": 0.4, "served_low": 0.2, "skipped": 0.0,
+        "read_exact": Bytes(10**6), "read": Bytes(10**6 * reading),
+    }  # fmt: skip
+    return Quality(**{**known, **more})
+
+
+def some_stand_ins(reading=(0.6, 0.65, 0.7), staging=MIB, modes=(False, True)):
+    shares = zip((0.25, 0.4, 0.6), reading, strict=True)
+    found = tuple(a_quality(share, part, mode) for share, part in shares for mode in modes)
+    return StandIns("model.low.gguf", Bytes(staging), found)
+
+
+parts = st.floats(0, 1)
+qualities = st.builds(
+    a_quality,
+    share=st.floats(0.01, 1),
+    reading=st.floats(0, 2),
+    deterministic=st.booleans(),
+    low=parts,
+    skip=parts,
+    text=st.sampled_from([OWN, GIVEN]),
+    kl=st.floats(0, 0.1),
+    approximate=st.floats(7.5, 9),
+    served_low=parts,
+    skipped=parts,
+    missed=parts,
+)
+measured_stand_ins = st.builds(
+    some_stand_ins,
+    reading=st.tuples(st.floats(0, 2), st.floats(0, 2), st.floats(0, 2)),
+    staging=st.sampled_from([0, 4096, MIB, 2**26]),
+    modes=st.sampled_from([(False, True), (False,), (True,)]),
+)
 models = st.builds(
     a_model,
     layers=st.integers(1, 12),
@@ -79,6 +118,7 @@ goals = st.builds(
     approximate=st.booleans(),
     kv_type=st.sampled_from([None, None, "f16", "q8_0", "q4_0"]),
     threads=st.one_of(st.none(), st.integers(1, 32)),
+    deterministic=st.booleans(),
 )
 measured_rows = st.builds(
     lambda threads, repack, first: RowTimes(threads, repack, (1, 8, 32), (first, 3 * first, 9 * first)),
@@ -92,5 +132,6 @@ costs = st.builds(
     repacked=st.sampled_from([{}, {"Q4_0": 8, "Q4_K": 8}]),
     kernels=st.sampled_from([(), (*kernels("Q4_0", 4), *kernels("Q8_0", 4))]),
     rows=st.one_of(st.just(()), st.tuples(measured_rows)),
+    stand_ins=st.one_of(st.just(StandIns(problem="there are none")), measured_stand_ins),
     offloads=st.booleans(),
 )

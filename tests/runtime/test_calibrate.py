@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from accel.devices.files import take_room
 from accel.devices.probe import probe
 from accel.errors import DiskFull, EngineError, ModelUnsupported
-from accel.runtime import calibrate, measure_costs
+from accel.runtime import calibrate
 from accel.runtime.calibrate import keep_rows, known_costs, time_kernels
 from accel.runtime.costs import Kernel, Look, Overhead, RowTimes
 from accel.runtime.measure_costs import KernelResult
@@ -214,13 +215,14 @@ def test_a_sparse_file_has_its_room_taken_or_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "sparse"
     path.touch()
     os.truncate(path, 2**20)
-    measure_costs._take_room(path)
+    with path.open("r+b") as file:
+        take_room(file, tmp_path, 2**20)
     assert path.stat().st_blocks * 512 >= 2**20 and not any(path.read_bytes())
     monkeypatch.delattr(os, "posix_fallocate", raising=False)  # as where there is no such call
-    measure_costs._take_room(path)
-    os.truncate(path, 2**43)
-    with pytest.raises(OSError, match="No space left"):
-        measure_costs._take_room(path)
+    with path.open("r+b") as file:
+        take_room(file, tmp_path, 2**20)
+        with pytest.raises(OSError, match="No space left"):
+            take_room(file, tmp_path, 2**43)
 
 
 @pytest.mark.heavy

@@ -19,7 +19,7 @@ from .planning import MIB, a_machine, a_model, costs, goals, machines, models, s
 COSTS = Costs(process=(Bytes(40 * MIB), Bytes(25 * MIB)), repacked={"Q4_0": 8})
 CHOICES = {
     "context", "sequences", "kv_type", "threads", "threads_prefill", "batch", "ubatch", "outputs", "repack",
-    "gpu_layers", "experts_in_memory", "expert_memory",
+    "gpu_layers", "experts_in_memory", "expert_memory", "low_experts", "low_above", "skip_above", "deterministic",
 }  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def test_plans_and_refusals_survive_json_and_are_what_they_were(machine, model, 
 def test_the_text_stays_exact_unless_the_goal_allows_another(machine, model, goal, costs):
     plan = make_plan(machine, model, goal, costs)
     if isinstance(plan, Plan) and not goal.approximate and goal.kv_type is None:
-        assert chosen(plan)["kv_type"] == "f16"
+        assert chosen(plan)["kv_type"] == "f16" and not chosen(plan)["low_experts"]
 
 
 @given(models, goals)
