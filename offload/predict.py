@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LEAST_RECALL = 0.5  # of a layer's experts that must have been foreseen, or it is not predicted
-LEAST_SURE = 0.65  # how often a rank's expert must have been right, or it is not expected: the last are guesses
+LEAST_SURE = 0.75  # how often a rank's expert must have been right, or it is not expected: the last are guesses
 _MEMORY, _SURE_MEMORY = 0.97, 0.998  # of what was seen so far, when one more is counted
 
 
