@@ -38,7 +38,7 @@ from accel.runtime.engines.options import EngineOptions
 
 CHILD = Path(__file__).with_name("experts_child.py")
 CGROUPS = Path("/sys/fs/cgroup")
-BESIDE = 150 << 20  # bytes of a process, its buffers and its cache, beside weights
+BESIDE = 128 << 20  # bytes of a process, its buffers and its cache, beside weights
 COUNTS = ("bytes", "uses", "hits", "low", "skipped", "wasted", "stall")
 CONTESTANTS = ("memory", "mmap-128", "exact", "approximate")
 
