@@ -35,10 +35,11 @@ from accel.offload.gguf_header import read_header
 from accel.offload.layout import Layout
 from accel.offload.planes import sidecar_of
 from accel.runtime.engines.options import EngineOptions
+from accel.runtime.model import ModelSpec
 
 CHILD = Path(__file__).with_name("experts_child.py")
 CGROUPS = Path("/sys/fs/cgroup")
-BESIDE = 128 << 20  # bytes of a process, its buffers and its cache, beside weights
+BESIDE = 92 << 20  # bytes of a process and its buffers, beside weights and the KV cache
 COUNTS = ("bytes", "uses", "hits", "low", "skipped", "wasted", "stall")
 CONTESTANTS = ("memory", "mmap-128", "exact", "approximate")
 
@@ -98,7 +99,8 @@ def _run(given: argparse.Namespace, name: str, share: float, seed: int) -> dict[
 
 def _options(given: argparse.Namespace, name: str, limit: int) -> EngineOptions:
     layout = Layout.of(read_header(given.model))
-    memory = min(limit - (given.model.stat().st_size - layout.size) - BESIDE, layout.size)
+    kv = given.context * ModelSpec.read(given.model).kv_bytes_per_position("f16")
+    memory = min(limit - (given.model.stat().st_size - layout.size) - kv - BESIDE, layout.size)
     options = EngineOptions(
         str(given.model), given.context, batch=64, ubatch=64, outputs=1, threads=2, threads_prefill=2, repack=False,
         expert_memory=memory if name in ("exact", "approximate") else 0,
