@@ -18,7 +18,7 @@ from ..offload.curves import HitCurves
 from .law import Law
 from .text import Markers
 
-VERSION = 3
+VERSION = 4
 MOST_PARTS = 2**16  # of one prompt
 KINDS: dict[str, type[AccelError]] = {kind.__name__: kind for kind in STATUS}
 _MOST_WORDS = 2000  # characters of an error's line
@@ -307,6 +307,7 @@ class LayerUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wasted: Count = 0
     low: Count = 0
     skipped: Count = 0
+    read: Count = 0
 
 
 class Statistics(Record, frozen=True):

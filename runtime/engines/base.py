@@ -96,6 +96,7 @@ class LayerUse:
     wasted: int = 0  # read before they were wanted, and then not used
     low: int = 0  # uses that a stand-in of low precision served
     skipped: int = 0  # uses that were left out
+    read: int = 0  # bytes of its experts
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ class Experts:
 
     def offloaded(self) -> Offloaded:
         counts, recall = self.residency.counts, self.predictor.recall
+        read = self.store.read.reshape(len(self._places), -1).sum(1)
         layers = tuple(
             LayerUse(
                 layer=layer,
@@ -129,11 +130,12 @@ class Experts:
                 wasted=int(counts.wasted[place]),
                 low=int(counts.low[place]),
                 skipped=int(counts.skipped[place]),
+                read=int(read[place]),
                 recall=float(recall[place, 1]) if 0 < place < len(recall) else 0.0,
             )
             for layer, place in self._places.items()
         )
-        return Offloaded(self.pinned + self.residency.bytes_held, self.store.counts[0], layers)
+        return Offloaded(self.pinned + self.residency.bytes_held, int(read.sum()), layers)
 
     def close(self) -> None:
         self.store.close()

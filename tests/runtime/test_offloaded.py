@@ -1,9 +1,11 @@
 """A worker whose model's experts do not all fit answers as one whose do, and tells how they are kept."""
 
+import json
 import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -12,6 +14,7 @@ from accel.devices.machine import Memory
 from accel.devices.probe import probe
 from accel.errors import ModelChanged
 from accel.offload.store import _library
+from accel.runtime import bench
 from accel.runtime.costs import usual_costs
 from accel.runtime.demo import target
 from accel.runtime.engines.options import EngineOptions
@@ -19,8 +22,10 @@ from accel.runtime.footprint import MEMORY, of_worker, total
 from accel.runtime.law import Law
 from accel.runtime.messages import Finished, Started, Statistics, Text
 from accel.runtime.model import ModelSpec
+from accel.runtime.open import Opened
 from accel.runtime.plan import Plan, cautions, engine_options, make_plan
 from accel.runtime.search import Goal
+from accel.runtime.settings import Settings
 from accel.runtime.supervisor import Supervisor
 from accel.units import Bytes
 
@@ -68,6 +73,31 @@ def test_the_answer_is_the_same_and_the_worker_tells_what_it_keeps():
     assert nothing.pinned == 0 and not nothing.experts
     assert len(told.experts) == 3 and all(0 < layer.hits <= layer.uses for layer in told.experts)
     assert 0 < told.pinned <= of_worker(small_plan().memory)[2] and told.read > 0
+    assert sum(layer.read for layer in told.experts) == told.read
+
+
+def test_the_bench_tells_how_every_layer_went(capsys):
+    plan = small_plan()
+    with Supervisor("llamacpp", replace(engine_options(plan), threads=2, threads_prefill=2)) as worker:
+        worker.wait()
+        opened = Opened(plan, worker, Settings())
+        result = bench.measure(opened)
+        facts = bench._facts(opened, result)
+        bench._print(opened, result)
+    told: Any = facts["experts"]
+    assert [layer["layer"] for layer in told["layers"]] == [layer["layer"] for layer in told["counts"]] == [0, 1, 2]
+    # Whatever ends an answer, each token that was decoded used two experts of every layer.
+    assert told["tokens"] >= result.answer and all(layer["uses"] == 2 * told["tokens"] for layer in told["counts"])
+    for layer, counts in zip(told["layers"], told["counts"], strict=True):
+        assert layer["hits"] == counts["hits"] / counts["uses"] and 0 < layer["hits"] <= 1
+        assert layer["read"] == counts["read"] / told["tokens"] and layer["low"] == layer["skipped"] == 0
+    assert told["all"]["read"] == pytest.approx(sum(layer["read"] for layer in told["layers"]))
+    assert "use" not in json.loads(json.dumps(facts))["measured"]
+    lines = capsys.readouterr().out.splitlines()
+    first = next(number for number, line in enumerate(lines) if "in memory" in line)
+    assert [line.split()[0] for line in lines[first + 1 :]] == ["0", "1", "2", "all"]
+    assert all(word in lines[first] for word in ("late", "foreseen", "read for nothing", "read a token", "waited"))
+    assert "low" not in lines[first] and "skipped" not in lines[first]
 
 
 CHUNK = 32  # rows of a forward: a long prompt takes many
