@@ -316,11 +316,16 @@ class _Watch:
         return not self.ended
 
 
+def buffer_types() -> dict[str, int]:
+    """Of every device, by name."""
+    return {_buffers_name(kind).decode(): kind for kind in map(_device_buffers, map(_device, range(_devices())))}
+
+
 def _overrides(wanted: tuple[tuple[str, str], ...]) -> Any:
     """(pattern, buffer type) pairs as llama.cpp wants them: an array that ends with an empty one."""
     if not wanted:
         return None
-    known = {_buffers_name(kind).decode(): kind for kind in map(_device_buffers, map(_device, range(_devices())))}
+    known = buffer_types()
     array = (_Override * (len(wanted) + 1))()
     for i, (pattern, name) in enumerate(wanted):
         if name not in known:

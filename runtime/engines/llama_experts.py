@@ -192,9 +192,10 @@ def _dense(layout: Layout, header: Header, mapped: Sequence[Mapped], elsewhere: 
     found = []
     for file, (path, size) in enumerate(zip(layout.files, layout.sizes, strict=True)):
         at = min((tensor.offset for tensor in header.tensors.values() if tensor.file == path), default=size)
-        others = [(tensor.offset, tensor.offset + tensor.size) for tensor in elsewhere if tensor.file == path]
+        taken = [(tensor.offset, tensor.offset + tensor.size) for tensor in elsewhere if tensor.file == path]
+        taken += [(start, end) for number, start, end in layout.ranges() if number == file]
         gaps = []
-        for start, end in sorted([*others, *((start, end) for number, start, end in layout.ranges() if number == file)]):
+        for start, end in sorted(taken):
             gaps.append((at, start))
             at = end
         for start, end in [*gaps, (at, size)]:

@@ -14,7 +14,7 @@ from . import llama_api as api
 
 _QUESTION = b"ggml_backend_cpu_is_numa"
 _CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
-_AT_ONCE = 128 << 20  # bytes that were copied and are still in memory, before they are let go
+_AT_ONCE = 32 << 20  # bytes that were copied and are still in memory, before they are let go
 
 
 class _Registry(ctypes.Structure):
@@ -55,8 +55,8 @@ def mapped_lazily() -> Iterator[None]:
 
 
 class Copying:
-    """A progress callback of such a load, where weights are copied out of the mapping: they are read ahead, and what was
-    copied is let go."""
+    """A progress callback of such a load where weights are copied out of the mapping: they are read ahead, and what
+    was copied is let go."""
 
     def __init__(
         self, files: Sequence[Path], before: Collection[int], progress: Callable[[float], bool] | None

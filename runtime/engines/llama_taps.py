@@ -166,7 +166,6 @@ class Taps:
         self._filter.failed = not self._call(node, kind, layer)
         return not self._filter.failed
 
-
     def _skip(self, node: api.Tensor, ask: bool) -> bool:
         if ask:
             self._filter.idle, node.op = node.op, 0
