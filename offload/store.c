@@ -65,6 +65,7 @@ typedef struct {
     int64_t *slot;           /* of every expert: where in `memory` its copy begins, or -1 */
     int32_t *failed_piece;   /* of every expert that failed */
     int32_t *failure;        /* errno, CHANGED or ENDED */
+    int64_t *read;           /* bytes of every expert so far */
     char *memory;            /* all slots, as they are filled */
     int memory_file;         /* all slots, as they are mapped */
     int32_t experts;
@@ -276,6 +277,7 @@ static void *serve(void *argument) {
         pthread_mutex_lock(&store->lock);
         store->nanoseconds += spent;
         store->bytes += read;
+        store->table.read[job->expert] += read;
         ended(store, job, number, problem);
     }
     pthread_mutex_unlock(&store->lock);

@@ -69,6 +69,7 @@ class _Table(ctypes.Structure):
         ("slot", ctypes.c_void_p),
         ("failed_piece", ctypes.c_void_p),
         ("failure", ctypes.c_void_p),
+        ("read", ctypes.c_void_p),
         ("memory", ctypes.c_void_p),
         ("memory_file", ctypes.c_int),
         ("experts", ctypes.c_int32),
@@ -102,6 +103,7 @@ class Store:
         self.low = np.zeros(count, bool)  # of those that are not absent: a stand-in
         self._slot = np.full(count, -1, np.int64)
         self._failed_piece, self._failure = np.zeros(count, np.int32), np.zeros(count, np.int32)
+        self.read = np.zeros(count, np.int64)  # bytes so far; other threads count them
         self._pieces, self.rooms = _pieces(layout, bases)
         self._per_expert = len(self._pieces) // count
         self._lows = _lows(layout, planes, len(layout.files)) if planes else None
@@ -116,8 +118,8 @@ class Store:
             table = _Table(
                 ctypes.addressof(self._pieces), ctypes.addressof(self._lows) if self._lows else None,
                 ctypes.addressof(self._files), self.state.ctypes.data, self._slot.ctypes.data,
-                self._failed_piece.ctypes.data, self._failure.ctypes.data, self._memory_place, memory, count,
-                self._per_expert, PAGE, longest,
+                self._failed_piece.ctypes.data, self._failure.ctypes.data, self.read.ctypes.data, self._memory_place,
+                memory, count, self._per_expert, PAGE, longest,
             )  # fmt: skip
             self._store = self._library.accel_store_open(table, threads)
             if not self._store:

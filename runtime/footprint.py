@@ -51,7 +51,8 @@ class Placement:
     repack: bool = False
     gpu_layers: int = 0  # the last so many; the output matrix counts as one
     experts_in_memory: int = 0  # the first so many layers keep their experts in main memory
-    expert_memory: int = 0  # bytes for experts that are read as they are needed; 0: all of the file is mapped
+    # Bytes for experts that are read as they are needed, none of them on a GPU; 0: all of the file is mapped.
+    expert_memory: int = 0
     stand_ins: StandIns | None = None  # for experts that count for little; None: all are exact
 
     @property
@@ -153,7 +154,7 @@ def _weights(model: ModelSpec, placement: Placement) -> tuple[Allocation, ...]:
     if not placement.expert_memory:
         return (Allocation(MEMORY, "weights", mapped_weights(model, placement), "mapped"),)
     experts = model.bytes_of("experts")
-    dense, beside = Bytes(sum(model.sizes) - experts), min(_BESIDE_EXPERTS, Bytes(experts / 20))
+    dense, beside = Bytes(mapped_weights(model, placement) - experts), min(_BESIDE_EXPERTS, Bytes(experts / 20))
     return (
         Allocation(MEMORY, "dense weights", dense, "pinned"),
         Allocation(MEMORY, "experts", Bytes(placement.expert_memory) - placement.staging, "pinned"),

@@ -308,6 +308,7 @@ class LayerUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     low: Count = 0
     skipped: Count = 0
     needed: Count = 0
+    read: Count = 0
 
 
 class Statistics(Record, frozen=True):

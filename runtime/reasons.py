@@ -90,14 +90,21 @@ def _why_gpu_layers(search: Search, placement: Placement) -> str:
     if not search.accelerator:
         present = search.machine.accelerators
         return "the engine was built without accelerators" if present else "no accelerator"
+    spared = ", without their experts" if placement.experts_in_memory >= search.model.layers else ""
     if placement.gpu_layers > search.model.layers:
-        return f"every layer fits on {search.accelerator.name}"
-    return f"as many as fit on {search.accelerator.name}" if placement.gpu_layers else "main memory is faster"
+        return f"every layer fits on {search.accelerator.name}{spared}"
+    if placement.gpu_layers:
+        return f"as many as fit on {search.accelerator.name}{spared}"
+    if placement.expert_memory and search.unified:
+        return "its memory is the one that experts are read into"
+    return "main memory is faster"
 
 
 def _why_experts(search: Search, placement: Placement) -> str:
     if not search.model.experts:
         return "a dense model"
+    if placement.experts_in_memory and placement.expert_memory:
+        return "the processor computes those that are there, and the GPU all else that fits on it"
     if placement.experts_in_memory:
         return "their layers' attention gains more from the GPU than they do"
     return "with their layers"

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
+from itertools import groupby, product
 
 from ..devices.machine import Machine
 from ..offload.quotas import least_budget
@@ -91,15 +91,22 @@ class Search:
             self.room[GPU] = Bytes(max(0, self.accelerator.free - _GPU_KEPT_FREE))
 
     def best(self) -> Placement | None:
-        fitting = [placement for placement in self._wanted() if self.fits(placement)]
-        if fitting:
-            return max(fitting, key=self._rank)
         wanted, small = tuple(self.contexts), small_contexts(self.model, self.goal)
+        if whole := [placement for placement in self._wanted() if self.fits(placement)]:
+            return self._fastest(whole, wanted, self.kv_types[:1])
         for contexts in (wanted, small):
-            for placement in (*self.frugal(contexts), *self.managed(contexts)):
-                if self.fits(placement):
-                    return placement
+            if frugal := next(filter(self.fits, self.frugal(contexts)), None):
+                return self._fastest([frugal], contexts, self.kv_types)
+            if managed := next(filter(self.fits, self.managed(contexts)), None):
+                return managed
         return None
+
+    def _fastest(self, whole: list[Placement], contexts: Sequence[int], kinds: Sequence[str]) -> Placement:
+        """Of placements that fit. A GPU that all attention fits on may be worth more than what few experts lack in main
+        memory: otherwise a little more of that would be spent on a slower plan."""
+        managed = filter(self.fits, self.managed(contexts) if self.beside else ())
+        found = next(managed, None)
+        return max([*whole, found] if found and found.kv_type in kinds else whole, key=self._rank)
 
     def _wanted(self) -> Iterator[Placement]:
         for context, ubatch, repack in product(self.contexts, UBATCHES, (False, True)):
@@ -118,21 +125,45 @@ class Search:
 
     def managed(self, contexts: Sequence[int]) -> Iterator[Placement]:
         """Placements that keep as many experts in memory as there is room for beside the least of these contexts, and
-        read the others as they are needed."""
+        read the others as they are needed: of every format the fastest that fits, or what lacks least."""
         whole = self.model.experts * sum(expert_rooms(self.model))
-        for least in self.barely_managed(contexts):
-            left = self.room[MEMORY] - self.sizes(least)[MEMORY]
-            exact = replace(least, expert_memory=min(whole, least.expert_memory + max(0, left)))
-            faster = self.faster_with_stand_ins(exact) if self.goal.approximate else None
-            yield faster or exact
+        for _, alike in groupby(self.barely_managed(contexts), lambda placement: placement.kv_type):
+            filled = [
+                replace(least, expert_memory=min(whole, least.expert_memory + max(0, self._left(least))))
+                for least in alike
+            ]
+            fitting = [placement for placement in filled if self.fits(placement)]
+            if fitting and self.goal.approximate:
+                fitting = [self.faster_with_stand_ins(placement) or placement for placement in fitting]
+            yield max(fitting, key=self._rank) if fitting else max(filled, key=self._left)
 
     def barely_managed(self, contexts: Sequence[int]) -> Iterator[Placement]:
-        """The same with what one token uses and no more. Not beside a GPU."""
+        """The same with what one token uses and no more: without a GPU, and with little or much of all else on it."""
         rooms = expert_rooms(self.model)
         if self.machine.can_move_pages and rooms and contexts:
             for kind in self.kv_types:
                 placement = _placement(self.model, self.goal, min(contexts), kind, UBATCHES[-1])
-                yield replace(placement, expert_memory=least_budget(rooms, self.model.experts_used))
+                least = replace(placement, expert_memory=least_budget(rooms, self.model.experts_used))
+                yield least
+                if self.beside:
+                    most = self._last_that_fits_gpu([least, *self._dense_on_gpu(least)])
+                    # The output matrix alone may be worth it where a whole layer is not.
+                    counts = sorted({min(1, most.gpu_layers), most.gpu_layers} - {0})
+                    yield from (replace(most, gpu_layers=count) for count in counts)
+
+    @property
+    def beside(self) -> bool:
+        """Whether experts that are read as they are needed may have their layers' attention on a GPU: it has memory of
+        its own, which they take nothing of."""
+        return self.accelerator is not None and not self.unified
+
+    def _left(self, placement: Placement) -> int:
+        return self.room[MEMORY] - self.sizes(placement)[MEMORY]
+
+    def _dense_on_gpu(self, placement: Placement) -> list[Placement]:
+        """Ever more layers, without their experts."""
+        layers = self.model.layers
+        return [replace(placement, gpu_layers=count, experts_in_memory=layers) for count in range(1, layers + 2)]
 
     def with_stand_ins(self, exact: Placement) -> Placement | None:
         """The same within the same memory, or None where there are none, or they leave too little for one token."""
@@ -152,18 +183,16 @@ class Search:
         return decode_seconds(self.machine, self.model, placement, self.costs, self.threads(placement))
 
     def _offloaded(self, placement: Placement) -> Iterator[Placement]:
-        """The placement with as many layers on the GPU as fit there: whole, without some layers' experts, or none."""
+        """The placement with as much on the GPU as fits there: of whole layers, of layers without their experts, of all
+        layers but some experts, of the output matrix alone; and with nothing on it."""
+        found = [placement]
         if self.accelerator:
-            every = self.model.layers + 1
-            steps = (0, every) if self.unified else range(every + 1)
-            whole = [replace(placement, gpu_layers=count) for count in steps]
-            yield (most := self._last_that_fits_gpu(whole))
-            if self.model.experts and most.gpu_layers < every:
-                spared = range(self.model.layers, 0, -1)
-                yield self._last_that_fits_gpu(
-                    [placement, *(replace(placement, gpu_layers=every, experts_in_memory=count) for count in spared)]
-                )
-        yield placement
+            whole = [replace(placement, gpu_layers=count) for count in range(1, self.model.layers + 2)]
+            dense = self._dense_on_gpu(placement) if self.model.experts else []
+            spared = [replace(last, experts_in_memory=count) for last in dense[-1:] for count in range(last.gpu_layers)]
+            growing = (whole[-1:], spared[:0:-1]) if self.unified else (whole, dense, spared[:0:-1], whole[:1])
+            found = [*(self._last_that_fits_gpu([placement, *more]) for more in growing), placement]
+        yield from dict.fromkeys(found)
 
     def _last_that_fits_gpu(self, growing: list[Placement]) -> Placement:
         """Of placements that take more and more of the GPU; the first takes nothing of it."""

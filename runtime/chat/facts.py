@@ -3,6 +3,7 @@
 import time
 
 from ...units import Bytes
+from ..expert_use import of_all
 from ..messages import Finished, Statistics
 from ..open import Opened
 from ..session import Session
@@ -48,20 +49,16 @@ def memory_line(now: Statistics, opened: Opened) -> str:
 
 def expert_lines(now: Statistics) -> list[str]:
     """How well keeping only a part of the experts in memory goes, in the mean over layers and tokens."""
-    uses = sum(layer.uses for layer in now.experts)
-    if not uses or not now.forwards:
+    if not any(layer.uses for layer in now.experts) or not now.forwards:
         return []
-    hits, late, expected = (sum(getattr(layer, kind) for layer in now.experts) for kind in ("hits", "late", "expected"))
-    stall = sum(layer.stall for layer in now.experts)
-    foreseen = sum(layer.recall for layer in now.experts) / len(now.experts)
-    low, skipped = (sum(getattr(layer, kind) for layer in now.experts) for kind in ("low", "skipped"))
-    approximate = [f"approximate: stand-ins served {low / uses:.0%} of uses, {skipped / uses:.0%} were left out"]
-    return [
-        f"experts    {hits / uses:.0%} in memory when wanted, {late / uses:.0%} on their way; {Bytes(now.read)} read, "
+    use, expected = of_all(now.experts, now.forwards), sum(layer.expected for layer in now.experts)
+    lines = [
+        f"{use.hits:.0%} in memory when wanted, {use.late:.0%} on their way; {Bytes(now.read)} read, "
         f"{expected} experts ahead",
-        f"           {1e3 * stall / now.forwards:.1f} ms a forward waited for them; {foreseen:.0%} foreseen",
-        *(f"           {line}" for line in approximate if low or skipped),
+        f"{1e3 * use.stall:.1f} ms a forward waited for them; {use.recall:.0%} foreseen",
+        f"approximate: {use.words}" if use.words else "",
     ]
+    return [f"{'' if number else 'experts':11}{line}" for number, line in enumerate(lines) if line]
 
 
 def status_line(session: Session, opened: Opened) -> str:

@@ -97,6 +97,7 @@ class LayerUse:
     low: int = 0  # uses that a stand-in of low precision served
     skipped: int = 0  # uses that were left out
     needed: int = 0  # bytes that uses had read for them, when they came or ahead of them; not what was read in vain
+    read: int = 0  # bytes of its experts
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ _context_new = _function("llama_init_from_model", address, address, binding.llam
 _log_set = _function("llama_log_set", None, _LogCallback, address)
 _buffer_is_host = _function("ggml_backend_buffer_is_host", boolean, address)
 _tensor_get = _function("ggml_backend_tensor_get", None, address, address, size, size)
+_tensor_set = _function("ggml_backend_tensor_set", None, address, address, size, size)
 _devices = _function("ggml_backend_dev_count", size)
 _device = _function("ggml_backend_dev_get", address, size)
 _device_buffers = _function("ggml_backend_dev_buffer_type", address, address)
@@ -118,7 +119,7 @@ class Tensor(ctypes.Structure):
     )
 
 
-NAME_OFFSET = Tensor.name.offset
+NAME_OFFSET, OP_OFFSET = Tensor.name.offset, Tensor.op.offset
 
 
 def new_batch(
@@ -145,16 +146,40 @@ def floats_at(place: int, count: int) -> np.ndarray:
 
 
 def tensor_rows(tensor: int) -> np.ndarray:
-    """The values of a computed matrix, (rows, columns): a view where memory is the processor's own, else a copy."""
+    """The values of a computed matrix, (rows, columns): a view where memory is the processor's own, else a copy, which
+    `put_rows` puts back."""
     it = Tensor.from_address(tensor)
     if not it.ne[0] * it.ne[1]:  # of the last layer, where nobody wants logits
         return np.empty((it.ne[1], it.ne[0]), _DTYPES[it.type])
     if _buffer_is_host(it.buffer):
         return _rows_at(it.data, it.type, it.ne[0], it.ne[1], it.nb[0], it.nb[1])
-    span = sum((it.ne[i] - 1) * it.nb[i] for i in range(2)) + it.nb[0]
-    memory = ctypes.create_string_buffer(span)
-    _tensor_get(tensor, ctypes.addressof(memory), 0, span)
+    memory = ctypes.create_string_buffer(_span(it))
+    _tensor_get(tensor, ctypes.addressof(memory), 0, len(memory))
     return np.ndarray((it.ne[1], it.ne[0]), _DTYPES[it.type], memoryview(memory), strides=(it.nb[1], it.nb[0]))
+
+
+def data_of(model: int, name: str) -> int:
+    """Where the bytes of a model's tensor lie, in main memory or a device's; 0 where that tensor is not loaded. Raises
+    EngineError."""
+    try:
+        # llama_model::get_tensor(char const *) const: what llama.cpp's own C interface has no name for.
+        find = _function("_ZNK11llama_model10get_tensorEPKc", address, address, ctypes.c_char_p)
+    except AttributeError as error:
+        raise EngineError("this build of llama.cpp does not tell what is on the GPU", "install accel anew") from error
+    tensor = find(model, name.encode())
+    return Tensor.from_address(tensor).data or 0 if tensor else 0
+
+
+def put_rows(tensor: int, rows: np.ndarray) -> None:
+    """What `tensor_rows` gave, all of it, with other values in it."""
+    it = Tensor.from_address(tensor)
+    if rows.size and not _buffer_is_host(it.buffer):
+        _tensor_set(tensor, rows.ctypes.data, 0, _span(it))
+
+
+def _span(it: Tensor) -> int:
+    """Bytes from a matrix's first value to the end of its last."""
+    return sum((it.ne[i] - 1) * it.nb[i] for i in range(2)) + np.dtype(_DTYPES[it.type]).itemsize
 
 
 @lru_cache(maxsize=4096)
@@ -256,6 +281,8 @@ def new_context(model: int, options: EngineOptions, eval_callback: Any = None, e
     params.kv_unified = True  # branches share their prefix's cells
     params.swa_full = True  # rows outside the window can be taken back to
     params.no_perf = True
+    # Experts that are not in memory must not be copied to a GPU to be multiplied there.
+    params.op_offload = not options.expert_memory
     if eval_callback:
         params.cb_eval = ctypes.cast(eval_callback, binding.ggml_backend_sched_eval_callback)
         params.cb_eval_user_data = eval_data
@@ -289,11 +316,16 @@ class _Watch:
         return not self.ended
 
 
+def buffer_types() -> dict[str, int]:
+    """Of every device, by name."""
+    return {_buffers_name(kind).decode(): kind for kind in map(_device_buffers, map(_device, range(_devices())))}
+
+
 def _overrides(wanted: tuple[tuple[str, str], ...]) -> Any:
     """(pattern, buffer type) pairs as llama.cpp wants them: an array that ends with an empty one."""
     if not wanted:
         return None
-    known = {_buffers_name(kind).decode(): kind for kind in map(_device_buffers, map(_device, range(_devices())))}
+    known = buffer_types()
     array = (_Override * (len(wanted) + 1))()
     for i, (pattern, name) in enumerate(wanted):
         if name not in known:

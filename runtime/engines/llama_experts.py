@@ -2,15 +2,16 @@
 
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ...devices.mappings import most_mappings
 from ...errors import EngineError
-from ...offload.gguf_header import Header, read_header
+from ...offload.gguf_header import Header, Tensor, read_header
 from ...offload.layout import Layout
 from ...offload.mapped import Mapped, mapped_anew
 from ...offload.pinned import Part, pin, whole_pages
@@ -21,6 +22,7 @@ from ...offload.predict import Gate, Predictor
 from ...offload.residency import Residency
 from ...offload.store import Store
 from ...units import Bytes
+from . import llama_api as api
 from .base import LayerUse, Offloaded
 from .llama_taps import ChosenExperts
 from .options import READERS, EngineOptions
@@ -30,14 +32,16 @@ POLICY = "lru"
 _MEMORY = 0.9  # of how long a layer takes, when another is timed
 
 
-def open_experts(options: EngineOptions, used: int, before: Collection[int]) -> "Experts":
+def open_experts(options: EngineOptions, used: int, before: Collection[int], model: int) -> "Experts":
     """Of the model that was just loaded with these options; a token uses so many in each layer. `before`: where its
     files' mappings began before that. Raises ModelError, EngineError."""
+    place = partial(api.data_of, model) if options.gpu_layers else None
     approximation = None
     if options.low_experts:
         thresholds = Thresholds(options.low_above, options.skip_above)
         approximation = Approximation(Path(options.low_experts), thresholds, options.deterministic)
-    return Experts(read_header(Path(options.path)), used, Bytes(options.expert_memory), before, approximation)
+    header = read_header(Path(options.path))
+    return Experts(header, used, Bytes(options.expert_memory), before, approximation, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +63,23 @@ class Experts:
         budget: Bytes,
         before: Collection[int] = (),
         approximation: Approximation | None = None,
+        place: Callable[[str], int] | None = None,
     ) -> None:
-        """`before`: where its files' mappings began before it was loaded. Raises ModelError, EngineError."""
+        """`before`: where its files' mappings began before it was loaded; `place`: of a tensor's bytes in memory, where
+        some lie elsewhere than in the mapping. Raises ModelError, EngineError."""
         mapped = mapped_anew(header.files, before)
+        elsewhere = _elsewhere(header, mapped, place) if place else ()
         whole = Layout.of(header)
+        copied = {(tensor.file, tensor.offset) for tensor in elsewhere}
         # Layers that only foretell further tokens are not loaded, and their part of the file may be unmapped.
-        layout = whole.within(lambda file, start, end: mapped[file].holds(start, end))
+        layout = whole.within(
+            lambda file, start, end: mapped[file].holds(start, end) and (whole.files[file], start) not in copied
+        )
         if not layout.layers:
             raise EngineError("this model has no experts to keep apart", "open it without memory for experts")
         self.approximation = approximation
         planes = Planes.read(approximation.path, header, whole) if approximation else None
-        self.pinned = pin(_dense(layout, header, mapped), READERS)
+        self.pinned = pin(_dense(layout, header, mapped, elsewhere), READERS)
         self.store = Store(layout, [each.base for each in mapped], READERS, planes)
         pieces = max(map(len, layout.layers.values()))
         self._places = {layer: place for place, layer in enumerate(layout.layers)}
@@ -118,6 +128,7 @@ class Experts:
 
     def offloaded(self) -> Offloaded:
         counts, recall = self.residency.counts, self.predictor.recall
+        read = self.store.read.reshape(len(self._places), -1).sum(1)
         layers = tuple(
             LayerUse(
                 layer=layer,
@@ -132,11 +143,12 @@ class Experts:
                 low=int(counts.low[place]),
                 skipped=int(counts.skipped[place]),
                 needed=self._needed(place),
+                read=int(read[place]),
                 recall=float(recall[place, 1]) if 0 < place < len(recall) else 0.0,
             )
             for layer, place in self._places.items()
         )
-        return Offloaded(self.pinned + self.residency.bytes_held, self.store.counts[0], layers)
+        return Offloaded(self.pinned + self.residency.bytes_held, int(read.sum()), layers)
 
     def close(self) -> None:
         self.store.close()
@@ -173,16 +185,24 @@ class Experts:
             self.residency.improve()
 
 
-def _dense(layout: Layout, header: Header, mapped: Sequence[Mapped]) -> list[Part]:
-    """All that is mapped and no expert's, but the pages that it shares with one."""
+def _elsewhere(header: Header, mapped: Sequence[Mapped], place: Callable[[str], int]) -> tuple[Tensor, ...]:
+    """Tensors that nobody reads in the mapping: they were copied to a GPU, or not loaded."""
+    bases = {path: mapping.base for path, mapping in zip(header.files, mapped, strict=True)}
+    tensors = header.tensors.values()
+    return tuple(tensor for tensor in tensors if place(tensor.name) != bases[tensor.file] + tensor.offset)
+
+
+def _dense(layout: Layout, header: Header, mapped: Sequence[Mapped], elsewhere: Sequence[Tensor] = ()) -> list[Part]:
+    """All that is mapped, no expert's, and not read elsewhere; but the pages that it shares with what is."""
     found = []
     for file, (path, size) in enumerate(zip(layout.files, layout.sizes, strict=True)):
         at = min((tensor.offset for tensor in header.tensors.values() if tensor.file == path), default=size)
+        taken = [(tensor.offset, tensor.offset + tensor.size) for tensor in elsewhere if tensor.file == path]
+        taken += [(start, end) for number, start, end in layout.ranges() if number == file]
         gaps = []
-        for number, start, end in layout.ranges():
-            if number == file:
-                gaps.append((at, start))
-                at = end
+        for start, end in sorted(taken):
+            gaps.append((at, start))
+            at = end
         for start, end in [*gaps, (at, size)]:
             for first, last in mapped[file].runs:
                 found.append(whole_pages(path, max(start, first), min(end, last), mapped[file].base))

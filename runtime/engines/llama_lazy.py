@@ -1,14 +1,20 @@
 """Models mapped without being read. llama.cpp reads a whole mapped file ahead, except on machines with several memory
-nodes: it asks the processor's backend whether this is one, and while a model loads here, the answer is yes."""
+nodes: it asks the processor's backend whether this is one, and while a model loads here, the answer is yes. What goes
+to a GPU is read as it is copied."""
 
 import ctypes
-from collections.abc import Iterator
+import mmap
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
+from ...offload.mapped import Mapped, mapped_anew
 from . import llama_api as api
 
 _QUESTION = b"ggml_backend_cpu_is_numa"
 _CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
+_AT_ONCE = 32 << 20  # bytes that were copied and are still in memory, before they are let go
 
 
 class _Registry(ctypes.Structure):
@@ -46,3 +52,46 @@ def mapped_lazily() -> Iterator[None]:
         yield
     finally:
         registry.get_function = theirs
+
+
+class Copying:
+    """A progress callback of such a load where weights are copied out of the mapping: they are read ahead, and what
+    was copied is let go."""
+
+    def __init__(
+        self, files: Sequence[Path], before: Collection[int], progress: Callable[[float], bool] | None
+    ) -> None:
+        """`before`: where the files' mappings began before the load."""
+        self._files, self._before, self._progress = files, before, progress
+        self._size = sum(path.stat().st_size for path in files)
+        self._mapped: tuple[Mapped, ...] = ()
+        self._left = 0.0  # the fraction until which all was let go
+
+    def __call__(self, fraction: float) -> bool:
+        """Called before each tensor. Raises EngineError."""
+        if not self._mapped:
+            self._mapped = mapped_anew(self._files, self._before)
+            self._advise(mmap.MADV_SEQUENTIAL)
+        elif (fraction - self._left) * self._size >= _AT_ONCE:
+            self._let_go()
+            self._left = fraction
+        return self._progress is None or self._progress(fraction)
+
+    def end(self) -> None:
+        """The model is loaded, and nothing of its mapping moved yet."""
+        self._mapped = mapped_anew(self._files, self._before)  # some of it was unmapped
+        self._let_go()
+        self._advise(mmap.MADV_RANDOM)
+
+    def _advise(self, advice: int) -> None:
+        for mapped in self._mapped:
+            mapped.advise(advice)
+
+    def _let_go(self) -> None:
+        self._advise(mmap.MADV_DONTNEED)
+        for path in self._files:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(file)

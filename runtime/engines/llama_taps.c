@@ -17,14 +17,29 @@ typedef struct {
     int32_t kinds;
     int32_t layers;
     int64_t name; /* where a node's name begins */
+    int64_t op;   /* and where its operation stands, an int */
     bool (*call)(void *node, int32_t kind, int32_t layer);
+    int32_t idle;   /* the operation of the node that is computed as none now */
     uint8_t failed; /* once set, nothing more is computed */
 } Filter;
+
+/* A graph that lies on several devices goes on with the next one's part where a part was ended. What that begins with
+ * may be handed experts that nobody chose: it is computed alone, as no operation, and that part is ended too. */
+static bool skip(Filter *filter, char *node, bool ask) {
+    int32_t *op = (int32_t *) (node + filter->op);
+    if (ask) {
+        filter->idle = *op;
+        *op = 0; /* GGML_OP_NONE */
+    } else {
+        *op = filter->idle;
+    }
+    return ask;
+}
 
 /* The evaluation callback of a context. */
 EXPORT bool accel_visit(void *node, bool ask, void *data) {
     Filter *filter = data;
-    if (filter->failed) return ask; /* the very next node is computed alone, and ends the graph */
+    if (filter->failed) return skip(filter, node, ask);
     const char *name = (const char *) node + filter->name;
     for (int32_t kind = 0; kind < filter->kinds; kind++) {
         const Wanted *wanted = &filter->wanted[kind];

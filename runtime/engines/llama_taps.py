@@ -37,7 +37,9 @@ class _Filter(ctypes.Structure):
         ("kinds", ctypes.c_int32),
         ("layers", ctypes.c_int32),
         ("name", ctypes.c_int64),
+        ("op", ctypes.c_int64),
         ("call", _Call),
+        ("idle", ctypes.c_int32),
         ("failed", ctypes.c_uint8),
     )
 
@@ -50,12 +52,12 @@ class ChosenExperts:
 
     @property
     def experts(self) -> np.ndarray:
-        """(rows, used), int32: a view."""
+        """(rows, used), int32."""
         return api.tensor_rows(self._node)
 
     @property
     def weights(self) -> np.ndarray | None:
-        """(used,), float32: gate scores of a single row, a view; None where they are not known yet or are logits."""
+        """(used,), float32: gate scores of a single row; None where they are not known yet or are logits."""
         if not self._weights:
             return None
         scores = api.tensor_rows(self._weights)[:, 0]
@@ -64,13 +66,15 @@ class ChosenExperts:
     def leave_out(self, which: np.ndarray) -> None:
         """Of a single row, whose `weights` are known: these (bool, of shape (used,)) count for nothing, and their
         bytes are not looked at."""
-        ids, scores = api.tensor_rows(self._node)[0], api.tensor_rows(self._weights)[:, 0]
-        ids[which] = ids[scores.argmax()]
-        scores[which] = 0
+        ids, scores = api.tensor_rows(self._node), api.tensor_rows(self._weights)
+        ids[0, which] = ids[0, scores[:, 0].argmax()]
+        scores[which, 0] = 0
+        api.put_rows(self._node, ids)
+        api.put_rows(self._weights, scores)
 
     @property
     def gate_input(self) -> np.ndarray | None:
-        """(rows, width), float32: a view; None where the graph hides it."""
+        """(rows, width), float32; None where the graph hides it."""
         node = api.Tensor.from_address(self._node)
         for _ in range(_HOPS):
             before = node.src[0] or node.view_src
@@ -106,7 +110,9 @@ class Taps:
             _Wanted(node.encode(), len(node), mask.ctypes.data)
             for node, mask in zip(_NODES.values(), self._masks, strict=True)
         ]
-        self._filter = _Filter((_Wanted * len(kinds))(*kinds), len(kinds), layers, api.NAME_OFFSET, _Call(self._call))
+        self._filter = _Filter(
+            (_Wanted * len(kinds))(*kinds), len(kinds), layers, api.NAME_OFFSET, api.OP_OFFSET, _Call(self._call)
+        )
         self.data = ctypes.addressof(self._filter)  # what the callback is to be called with
         self.callback = compiled() or api.EvalCallback(self._visit)
         self.want(())
@@ -149,7 +155,7 @@ class Taps:
     def _visit(self, node: int, ask: bool, _: int) -> bool:
         """What `accel_visit` of llama_taps.c does, where it was not compiled."""
         if self._filter.failed:
-            return ask
+            return self._skip(api.Tensor.from_address(node), ask)
         # By name each time: addresses are used again for other nodes.
         name, dash, number = ctypes.string_at(node + api.NAME_OFFSET).decode(errors="replace").rpartition("-")
         kind, layer = _KINDS.get(name), int(number) if number.isdecimal() else self._layers
@@ -159,6 +165,13 @@ class Taps:
             return True
         self._filter.failed = not self._call(node, kind, layer)
         return not self._filter.failed
+
+    def _skip(self, node: api.Tensor, ask: bool) -> bool:
+        if ask:
+            self._filter.idle, node.op = node.op, 0
+        else:
+            node.op = self._filter.idle
+        return ask
 
 
 _KINDS = {node: kind for kind, node in enumerate(_NODES.values())}

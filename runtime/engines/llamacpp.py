@@ -22,7 +22,7 @@ from . import llama_api as api
 from . import llama_decode
 from .base import Batch, Capabilities, Chooser, Chosen, Offloaded, Stop, Stopped, Tap, check_path
 from .llama_experts import Experts, open_experts
-from .llama_lazy import mapped_lazily
+from .llama_lazy import Copying, mapped_lazily
 from .llama_rows import LlamaRows
 from .llama_taps import Taps
 from .llama_tree import END, Tree
@@ -35,14 +35,18 @@ def open_engine(options: EngineOptions, progress: Callable[[float], bool] | None
     """Raises ModelError, EngineError, Cancelled (where `progress` returned False)."""
     spec = ModelSpec.read(Path(options.path))
     options = replace(options, path=spec.paths[0], repack=options.repack and not options.expert_memory)
-    before = [mapped.base for path in spec.paths for mapped in mappings_of(Path(path))] if options.expert_memory else ()
+    files = tuple(map(Path, spec.paths))
+    before = [mapped.base for path in files for mapped in mappings_of(path)] if options.expert_memory else ()
+    copying = Copying(files, before, progress) if options.expert_memory and options.gpu_layers else None
     with mapped_lazily() if options.expert_memory else nullcontext():
-        model = api.load_model(options, progress)
+        model = api.load_model(options, copying or progress)
     with ExitStack() as opened:
         opened.callback(api.model_free, model)
         experts, taps = None, None
+        if copying:
+            copying.end()
         if options.expert_memory:
-            experts = open_experts(options, spec.experts_used, before)
+            experts = open_experts(options, spec.experts_used, before, model)
             opened.callback(experts.close)
         if options.taps or experts:
             taps = Taps(spec.layers, spec.experts > 0, experts and experts.before, weighed=bool(options.low_experts))

@@ -1,28 +1,38 @@
 """A worker whose model's experts do not all fit answers as one whose do, and tells how they are kept."""
 
+import json
 import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
-from accel.devices.machine import Memory
+from accel.devices.machine import Accelerator, Memory
 from accel.devices.probe import probe
+from accel.devices.resident import resident
 from accel.errors import ModelChanged
 from accel.offload.store import _library
+from accel.runtime import bench
 from accel.runtime.costs import usual_costs
 from accel.runtime.demo import target
+from accel.runtime.engines import llama_api as api
+from accel.runtime.engines import open_engine
+from accel.runtime.engines.base import Batch
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.footprint import MEMORY, of_worker, total
 from accel.runtime.law import Law
 from accel.runtime.messages import Finished, Started, Statistics, Text
 from accel.runtime.model import ModelSpec
+from accel.runtime.open import Opened
 from accel.runtime.plan import Plan, cautions, engine_options, make_plan
 from accel.runtime.search import Goal
+from accel.runtime.settings import Settings
 from accel.runtime.supervisor import Supervisor
-from accel.units import Bytes
+from accel.units import Bytes, Rate
 
 pytestmark = pytest.mark.skipif(_library() is None, reason="store.c is not compiled here")
 
@@ -38,8 +48,8 @@ def answer(options: EngineOptions) -> tuple[tuple[int, ...], Statistics]:
 
 
 def small_plan() -> Plan:
-    """For a machine that lacks a little of what the demo model takes."""
-    model, goal, machine = ModelSpec.read(target()), Goal(context=512), probe()
+    """For a machine that lacks a little of what the demo model takes, and has no GPU."""
+    model, goal, machine = ModelSpec.read(target()), Goal(context=512), replace(probe(), accelerators=())
     costs = usual_costs(machine)
     whole = make_plan(machine, model, goal, costs)
     assert isinstance(whole, Plan)
@@ -68,6 +78,31 @@ def test_the_answer_is_the_same_and_the_worker_tells_what_it_keeps():
     assert nothing.pinned == 0 and not nothing.experts
     assert len(told.experts) == 3 and all(0 < layer.hits <= layer.uses for layer in told.experts)
     assert 0 < told.pinned <= of_worker(small_plan().memory)[2] and told.read > 0
+    assert sum(layer.read for layer in told.experts) == told.read
+
+
+def test_the_bench_tells_how_every_layer_went(capsys):
+    plan = small_plan()
+    with Supervisor("llamacpp", replace(engine_options(plan), threads=2, threads_prefill=2)) as worker:
+        worker.wait()
+        opened = Opened(plan, worker, Settings())
+        result = bench.measure(opened)
+        facts = bench._facts(opened, result)
+        bench._print(opened, result)
+    told: Any = facts["experts"]
+    assert [layer["layer"] for layer in told["layers"]] == [layer["layer"] for layer in told["counts"]] == [0, 1, 2]
+    # Whatever ends an answer, each token that was decoded used two experts of every layer.
+    assert told["tokens"] >= result.answer and all(layer["uses"] == 2 * told["tokens"] for layer in told["counts"])
+    for layer, counts in zip(told["layers"], told["counts"], strict=True):
+        assert layer["hits"] == counts["hits"] / counts["uses"] and 0 < layer["hits"] <= 1
+        assert layer["read"] == counts["read"] / told["tokens"] and layer["low"] == layer["skipped"] == 0
+    assert told["all"]["read"] == pytest.approx(sum(layer["read"] for layer in told["layers"]))
+    assert "use" not in json.loads(json.dumps(facts))["measured"]
+    lines = capsys.readouterr().out.splitlines()
+    first = next(number for number, line in enumerate(lines) if "in memory" in line)
+    assert [line.split()[0] for line in lines[first + 1 :]] == ["0", "1", "2", "all"]
+    assert all(word in lines[first] for word in ("late", "foreseen", "read for nothing", "read a token", "waited"))
+    assert "low" not in lines[first] and "skipped" not in lines[first]
 
 
 CHUNK = 32  # rows of a forward: a long prompt takes many
@@ -138,3 +173,34 @@ def test_a_model_that_is_written_to_ends_the_answer_and_the_next_worker_opens_it
                 ask(worker, number, PROMPT, None)
         assert ask(worker, 1, PROMPT, None).tokens == wanted.tokens
         assert worker.pid != first
+
+
+def plan_beside(card: int) -> Plan | None:
+    """For a machine that lacks memory for most experts, and whose GPU has so many bytes free; None where it has no such
+    plan that puts all else on the GPU."""
+    model, goal = ModelSpec.read(target()), Goal(context=512)
+    gpu = Accelerator("a GPU", "cuda", Bytes(card), Bytes(card), Rate(1e12))
+    for missing in range(64):
+        free = Bytes(Bytes.from_mib(160 - missing))
+        machine = replace(probe(), memory=Memory(free, free), accelerators=(gpu,), can_move_pages=True)
+        plan = make_plan(machine, model, goal, usual_costs(machine))
+        if isinstance(plan, Plan) and plan.choices["expert_memory"].value:
+            return plan if int(plan.choices["gpu_layers"].value) > model.layers else None
+    return None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not api.offloads(), reason="llama.cpp finds no GPU here")
+def test_beside_a_gpu_the_engine_holds_its_plan():
+    plan = next(filter(None, (plan_beside(int(Bytes.from_mib(400)) + card) for card in range(0, 64 << 20, 1 << 20))))
+    anonymous, _, pinned = of_worker(plan.memory)
+    engine = open_engine("llamacpp", replace(engine_options(plan), threads=2, threads_prefill=2))
+    before = resident()[0]
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        engine.forward(Batch.chain(0, rng.integers(3, 1900, 20).tolist()))
+        engine.commit(0, range(20))
+    held = engine.offloaded()
+    assert 0 < held.pinned <= pinned and resident()[0] - before < anonymous
+    assert sum(layer.uses for layer in held.layers) > 0
+    engine.close()
