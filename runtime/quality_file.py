@@ -50,7 +50,7 @@ def stand_ins_of(model: ModelSpec) -> StandIns:
         return StandIns(problem=f"its stand-ins are of no use: {error}")
     qualities, problem = load_qualities(path, model.fingerprint, planes.fingerprint)
     if problem:
-        return StandIns(problem=f"{problem}: {again} measures what its stand-ins cost")
+        return StandIns(problem=f"{problem}: {again} measures it")
     if not qualities:
         return StandIns(problem="no stand-ins were found that lose as little as they should")
     return StandIns(str(path), planes.longest * READERS, qualities)
