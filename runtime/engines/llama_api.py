@@ -52,6 +52,7 @@ def _function(name: str, result: Any, *arguments: Any) -> Any:
 
 version = _function("llama_version", ctypes.c_char_p)
 max_sequences = _function("llama_max_parallel_sequences", size)
+op_name = _function("ggml_op_name", ctypes.c_char_p, ctypes.c_int)
 offloads = _function("llama_supports_gpu_offload", boolean)
 _has_amx = _function("ggml_cpu_has_amx_int8", ctypes.c_int)
 model_free = _function("llama_model_free", None, address)

@@ -19,6 +19,7 @@ _NODES = {
     "weights": "ffn_moe_weights",
     "layer_output": "l_out",
 }
+_SCORING = (b"SOFT_MAX", b"UNARY")  # what makes scores of a gate's logits; without it they are weighed after the choice
 _HOPS = 12  # nodes between the choice of experts and the gate's logits, at most
 _Call = ctypes.CFUNCTYPE(ctypes.c_bool, api.address, ctypes.c_int32, ctypes.c_int32)
 
@@ -60,8 +61,16 @@ class ChosenExperts:
         """(used,), float32: gate scores of a single row; None where they are not known yet or are logits."""
         if not self._weights:
             return None
-        scores = api.tensor_rows(self._weights)[:, 0]
-        return scores if scores.min() >= 0 else None
+        node = api.Tensor.from_address(self._weights)
+        for _ in range(_HOPS):
+            if api.op_name(node.op) in _SCORING:
+                return api.tensor_rows(self._weights)[:, 0]
+            if not node.src[0]:
+                break
+            node = api.Tensor.from_address(node.src[0])
+            if api.op_name(node.op) == b"MUL_MAT":  # the gate itself
+                break
+        return None
 
     def leave_out(self, which: np.ndarray) -> None:
         """Of a single row, whose `weights` are known: these (bool, of shape (used,)) count for nothing, and their

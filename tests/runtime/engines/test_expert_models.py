@@ -2,6 +2,7 @@
 logits are those of a plain engine bit for bit."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from accel.offload.store import _library
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Batch
+from accel.runtime.engines.llama_taps import _WEIGHTS
 
 from . import expert_models as models
 from .managed import MUCH, SHARES, Disturbance, closing, logits, open_managed, plain_options, shown
@@ -146,3 +148,17 @@ def test_a_budget_of_more_than_all_experts_reads_each_once(written):
     layout, (_, reads, _) = engine.experts.store.layout, engine.experts.store.counts
     engine.close()
     assert found == model.wanted and reads <= len(layout.layers) * layout.experts
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_are_told_only_where_they_are_scores_by_the_time_experts_are_chosen(written, name):
+    """The one with biases makes them scores later: what is nothing among logits would count for much."""
+    engine = open_managed(plain_options(written(name).path), 1.0)
+    taps, told = engine._taps, []
+    taps._before_at = _WEIGHTS
+    before = taps._before_experts
+    taps._before_experts = lambda layer, chosen: (told.append(deepcopy(chosen.weights)), before(layer, chosen))
+    engine.forward(Batch.chain(0, TOKENS[:1]))
+    engine.close()
+    assert told and all((weights is None) == (name == "biased") for weights in told)
+    assert all(weights.min() >= 0 and weights.max() <= 1 for weights in told if weights is not None)
