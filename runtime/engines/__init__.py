@@ -28,5 +28,5 @@ def open_engine(name: str, options: Any, progress: Callable[[float], bool] | Non
     options_type(name)
     if getattr(options, "expert_memory", 0):
         # Threads that read want the processor while others wait. OpenMP looks at this once, when it is loaded.
-        os.environ.setdefault("GOMP_SPINCOUNT", "100")
+        os.environ.setdefault("GOMP_SPINCOUNT", "500")
     return import_module(f".{name}", __name__).open_engine(options, progress)

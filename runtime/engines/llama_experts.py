@@ -118,10 +118,14 @@ class Experts:
         experts = ids[0].astype(np.int64) if len(ids) == 1 else np.unique(ids).astype(np.int64)
         scores = chosen.weights if self.approximation and len(ids) == 1 else None
         wanted = self.approximation.thresholds.wanted(scores) if self.approximation and scores is not None else None
-        # What is read for later layers follows what this one waits for, so that the disk never rests.
-        taken = self.residency.use(place, experts, wanted, lambda: self._look_ahead(place, chosen.gate_input))
-        if len(ids) == 1:
-            self.predictor.learn(place, experts)
+
+        def meanwhile() -> None:
+            # What is read for later layers follows what this one waits for, so that the disk never rests.
+            self._look_ahead(place, chosen.gate_input)
+            if len(ids) == 1:
+                self.predictor.learn(place, experts)
+
+        taken = self.residency.use(place, experts, wanted, meanwhile)
         if not taken.all():
             chosen.leave_out(~taken)
         self._left, self._left_at = place, time.perf_counter()
