@@ -3,8 +3,8 @@
  * c_loop MODEL CONTEXT UBATCH THREADS THREADS_PREFILL KV(f16|q8_0) REPACK(0|1), then on stdin, answered in seconds:
  *   T n t1 ... tn  the prompt
  *   P n            forget everything, prefill the first n tokens of the prompt, sample one
- *   D n            decode n tokens one by one, each sampled and its text looked up; where the model ends its turn it
- *                  answers the prompt again, whose prefill does not count
+ *   D n t1 ... tn  answer the prompt, whose prefill does not count: decode these n tokens one by one, each time sampling
+ *                  the next and looking its text up, whatever it is
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,36 +29,32 @@ static void die(const char *what) {
     exit(1);
 }
 
-struct first {
-    llama_token token;
-    double seconds;
-};
-
-/* Forgets everything, prefills n tokens and samples one. */
-static struct first prefill(struct llama_context *ctx, struct llama_sampler *chain, llama_token *tokens, int n) {
+/* Forgets everything, prefills n tokens and samples one; the seconds of it. */
+static double prefill(struct llama_context *ctx, struct llama_sampler *chain, llama_token *tokens, int n) {
     double start = now();
     int most = llama_n_batch(ctx);
     llama_memory_clear(llama_get_memory(ctx), false);
     for (int i = 0; i < n; i += most)
         if (llama_decode(ctx, llama_batch_get_one(tokens + i, n - i < most ? n - i : most))) die("prefill failed");
-    llama_token token = llama_sampler_sample(chain, ctx, -1);
-    return (struct first){token, now() - start};
+    llama_sampler_sample(chain, ctx, -1);
+    return now() - start;
 }
 
-/* Answers a prompt until the model ends its turn or *n tokens are decoded, and takes them off *n. The seconds of the
- * decoding alone. */
-static double answer(struct llama_context *ctx, struct llama_sampler *chain, llama_token *prompt, int length, int *n) {
+/* The seconds that it takes to decode an answer's tokens. */
+static double answer(struct llama_context *ctx, struct llama_sampler *chain, llama_token *tokens, int n) {
     const struct llama_vocab *vocab = llama_model_get_vocab(llama_get_model(ctx));
     char text[256];
-    llama_token token = prefill(ctx, chain, prompt, length).token;
     double start = now();
-    while (*n && !llama_vocab_is_eog(vocab, token)) {
-        if (llama_decode(ctx, llama_batch_get_one(&token, 1))) die("decode failed");
-        token = llama_sampler_sample(chain, ctx, -1);
-        llama_token_to_piece(vocab, token, text, sizeof text, 0, true);
-        --*n;
+    for (int i = 0; i < n; i++) {
+        if (llama_decode(ctx, llama_batch_get_one(&tokens[i], 1))) die("decode failed");
+        llama_token_to_piece(vocab, llama_sampler_sample(chain, ctx, -1), text, sizeof text, 0, true);
     }
     return now() - start;
+}
+
+static void read_tokens(llama_token *tokens, int n) {
+    for (int i = 0; i < n; i++)
+        if (scanf("%d", &tokens[i]) != 1) die("a token is missing");
 }
 
 int main(int argc, char **argv) {
@@ -85,7 +81,7 @@ int main(int argc, char **argv) {
     llama_sampler_chain_add(chain, llama_sampler_init_temp(0.8f));
     llama_sampler_chain_add(chain, llama_sampler_init_dist(1));
 
-    llama_token *tokens = malloc(sizeof *tokens * cp.n_ctx);
+    llama_token *prompt = malloc(sizeof *prompt * cp.n_ctx), *tokens = malloc(sizeof *tokens * cp.n_ctx);
     char command;
     int n, length = 0;
     puts("ready");
@@ -94,15 +90,13 @@ int main(int argc, char **argv) {
         double seconds = 0;
         if (n < 1 || n > (int) cp.n_ctx) die("a number is out of bounds");
         if (command == 'T') {
-            for (length = 0; length < n; length++)
-                if (scanf("%d", &tokens[length]) != 1) die("a token is missing");
+            read_tokens(prompt, length = n);
         } else if (command == 'P') {
-            seconds = prefill(ctx, chain, tokens, n).seconds;
+            seconds = prefill(ctx, chain, prompt, n);
         } else {
-            for (int left = n; left; n = left) {
-                seconds += answer(ctx, chain, tokens, length, &left);
-                if (left == n) die("the model answers nothing");
-            }
+            read_tokens(tokens, n);
+            prefill(ctx, chain, prompt, length);
+            seconds = answer(ctx, chain, tokens, n);
         }
         printf("%.9f\n", seconds);
         fflush(stdout);

@@ -4,8 +4,9 @@ python tools/bench/chat_path.py MODEL.gguf [--context 4096] [--pairs 12] [--star
 
 Ours is what `accel chat` runs: a worker process under the plan for this machine, its events read by the front. The
 rival is c_loop.c: `llama_decode` and llama.cpp's sampler chain in one process, with the options the plan chose. They
-are measured in alternation, started anew a few times, and answer one prompt again and again, until the model ends each
-answer. Prints a JSON line for a prefill of 2,000 tokens and one for decoding.
+are measured in alternation, started anew a few times, and answer one prompt again and again. The rival decodes the
+tokens that ours chose: others would use other experts. Prints a JSON line for a prefill of 2,000 tokens and one for
+decoding.
 """
 
 import argparse
@@ -60,9 +61,9 @@ class CLoop:
         self._process.stdin.flush()
         return float(self._said())
 
-    def decode_rate(self, prompt: Sequence[int], tokens: int) -> float:
+    def decode_rate(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> float:
         self._ask("T", len(prompt), *prompt)
-        return tokens / self._ask("D", tokens)
+        return sum(map(len, answers)) / sum(self._ask("D", len(answer), *answer) for answer in answers)
 
     def prefill_rate(self, prompt: Sequence[int]) -> float:
         self._ask("T", len(prompt), *prompt)
@@ -75,10 +76,11 @@ class CLoop:
 class Ours:
     """A worker under the plan, as the chat runs it."""
 
-    def __init__(self, options: EngineOptions) -> None:
+    def __init__(self, options: EngineOptions, seed: int) -> None:
         self._worker = Supervisor("llamacpp", options)
         self._worker.wait()
-        self._seed = 0
+        self._seed = seed
+        self.answers: list[tuple[int, ...]] = []  # what was decoded last; always the same
 
     def encode(self, text: str) -> tuple[int, ...]:
         return self._worker.encode((text,))
@@ -86,15 +88,16 @@ class Ours:
     def decode_rate(self, prompt: Sequence[int], tokens: int) -> float:
         """Tokens a second after the first, by the worker's clock: how late a front hears of the first word would count
         in our favour. An answer that ends early is followed by another."""
-        done, seconds = 0, 0.0
+        done, seconds, self.answers = 0, 0.0, []
         while done < tokens:
-            self._seed += 1
-            with self._worker.generate("bench", (prompt,), Law(seed=self._seed), most=tokens - done + 1) as answer:
+            law = Law(seed=self._seed + len(self.answers))
+            with self._worker.generate("bench", (prompt,), law, most=tokens - done + 1) as answer:
                 for step in answer:
                     if isinstance(step, Finished):
                         decoded = step.usage.generated - (step.reason != "end")  # the token that ends is decoded too
                         if decoded < 1:
                             raise SystemExit("the model answers nothing")
+                        self.answers.append(step.tokens[:decoded])
                         done += decoded
                         seconds += step.timings.decode
         return done / seconds
@@ -125,8 +128,9 @@ def main() -> None:
     options = engine_options(plan)
     print(options, file=sys.stderr)
     rates: dict[str, tuple[list[float], list[float]]] = {"prefill": ([], []), "decode": ([], [])}
-    for _ in range(given.starts):
-        for what, (mine, rival) in _started(options, given.tokens, given.rows, given.pairs // given.starts).items():
+    for start in range(given.starts):
+        seed, pairs = 1000 * start, given.pairs // given.starts
+        for what, (mine, rival) in _started(options, seed, given.tokens, given.rows, pairs).items():
             rates[what][0].extend(mine)
             rates[what][1].extend(rival)
     for what, (mine, rival) in rates.items():
@@ -141,16 +145,18 @@ def main() -> None:
         )
 
 
-def _started(options: EngineOptions, tokens: int, rows: int, pairs: int) -> dict[str, tuple[list[float], list[float]]]:
+def _started(
+    options: EngineOptions, seed: int, tokens: int, rows: int, pairs: int
+) -> dict[str, tuple[list[float], list[float]]]:
     """Rates of ours and of the rival, both started for this."""
     with tempfile.TemporaryDirectory() as folder:
-        theirs, ours = CLoop(Path(folder), options), Ours(options)
+        theirs, ours = CLoop(Path(folder), options), Ours(options, seed)
         prompt = ours.encode(PROMPT)
         long = (prompt * rows)[:rows]
         found = {
             "prefill": alternate(lambda: ours.prefill_rate(long), lambda: theirs.prefill_rate(long), pairs),
             "decode": alternate(
-                lambda: ours.decode_rate(prompt, tokens), lambda: theirs.decode_rate(prompt, tokens), pairs
+                lambda: ours.decode_rate(prompt, tokens), lambda: theirs.decode_rate(prompt, ours.answers), pairs
             ),
         }
         ours.close()
