@@ -18,10 +18,26 @@ _MEMORY, _SURE_MEMORY = 0.97, 0.998  # of what was seen so far, when one more is
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Of one layer: `weight` (experts, width) and the norm (width) that its input went through."""
+    """Of one layer: `weight` (experts, width) and the norm (width) that its input went through; `bias` (experts) is
+    added to the logits. Scores are the logits' softmax, or the sigmoid of each; `favour` (experts) is added to them for
+    the choice alone, as DeepSeek V3 does to spread the load."""
 
     weight: np.ndarray
     norm: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    favour: np.ndarray | None = None
+    sigmoid: bool = False
+
+    def scores(self, logits: np.ndarray) -> np.ndarray:
+        """Of every expert or some, for each row (..., experts): not below zero, by which their outputs are weighed."""
+        if self.sigmoid:
+            return 1 / (1 + np.exp(-logits))
+        powers = np.exp(logits - logits.max(-1, keepdims=True))
+        return powers / powers.sum(-1, keepdims=True)
+
+    def order(self, logits: np.ndarray) -> np.ndarray:
+        """By which experts are chosen, for each row (..., experts): the greatest."""
+        return logits if self.favour is None else self.scores(logits) + self.favour
 
 
 class Predictor:
@@ -30,6 +46,7 @@ class Predictor:
     def __init__(self, gates: Mapping[int, Gate], used: int, ahead: int = 3) -> None:
         self.ahead = ahead
         self._used = used
+        self._gates = dict(gates)
         self._weights: dict[tuple[int, int], np.ndarray] = {}  # (layer, how far ahead)
         for layer, gate in gates.items():
             for far in range(1, ahead + 1):
@@ -49,21 +66,27 @@ class Predictor:
             return None
         trusted = self.recall[layer + far, far] >= LEAST_RECALL
         if len(inputs) == 1:
-            found = (weight @ inputs[0]).argsort()[: -self._used - 1 : -1]
+            order = self._gates[layer + far].order(self._logits(layer, far, inputs)[0])
+            found = order.argsort()[: -self._used - 1 : -1]
             self._said[layer + far, far] = found
             unsure = self.sure[far] < LEAST_SURE
             sure = int(unsure.argmax()) if unsure.any() else self._used
             return found[:sure] if trusted and sure else None
         if not trusted:
             return None
-        chosen = np.argpartition(-(inputs @ weight.T), self._used - 1, axis=1)[:, : self._used]
+        order = self._gates[layer + far].order(self._logits(layer, far, inputs))
+        chosen = np.argpartition(-order, self._used - 1, axis=1)[:, : self._used]
         wanted = np.bincount(chosen.ravel(), minlength=len(weight))
         return np.argsort(-wanted, kind="stable")[: np.count_nonzero(wanted)]
 
     def scores(self, layer: int, far: int, experts: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """How much each of the experts that `expect` named for a single row will count beside the others: softmax."""
-        logits = self._weights[layer, far][experts] @ inputs[0]
-        return np.exp(logits - logits.max())
+        """How much each of the experts that `expect` named for a single row will count beside the others."""
+        return self._gates[layer + far].scores(self._logits(layer, far, inputs)[0, experts])
+
+    def _logits(self, layer: int, far: int, inputs: np.ndarray) -> np.ndarray:
+        """(rows, experts)"""
+        logits, bias = inputs @ self._weights[layer, far].T, self._gates[layer + far].bias
+        return logits if bias is None else logits + bias
 
     def learn(self, layer: int, experts: np.ndarray) -> None:
         """What one token used of a layer, after it was foreseen."""

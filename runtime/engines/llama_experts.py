@@ -29,6 +29,8 @@ from .options import READERS, EngineOptions
 
 AHEAD = 2  # layers that are foreseen
 POLICY = "lru"
+_NORMS = ("ffn_norm", "post_attention_norm")  # what the gate's input goes through, where both are there the first
+_SIGMOID = 2  # of llama.cpp's functions that make scores of a gate's logits
 _MEMORY = 0.9  # of how long a layer takes, when another is timed
 
 
@@ -216,12 +218,25 @@ def _dense(layout: Layout, header: Header, mapped: Sequence[Mapped], elsewhere: 
 def _gates(header: Header, layout: Layout) -> dict[int, Gate]:
     """By place. A layer without a gate that can be read is not foreseen."""
     gates = {}
+    scoring = header.metadata.get(f"{header.metadata.get('general.architecture')}.expert_gating_func")
     for place, layer in enumerate(layout.layers):
         weight = _matrix(header, f"blk.{layer}.ffn_gate_inp.weight")
-        norm = _matrix(header, f"blk.{layer}.ffn_norm.weight")
-        if weight is not None and weight.ndim == 2 and len(weight) == layout.experts:
-            gates[place] = Gate(weight, None if norm is None or norm.ndim != 1 else norm)
+        if weight is None or weight.ndim != 2 or len(weight) != layout.experts:
+            continue
+        norm = _vector(header, weight.shape[1], *(f"blk.{layer}.{name}.weight" for name in _NORMS))
+        bias = _vector(header, layout.experts, f"blk.{layer}.ffn_gate_inp.bias")
+        favour = _vector(header, layout.experts, f"blk.{layer}.exp_probs_b.bias", f"blk.{layer}.exp_probs_b")
+        # Who favours experts and does not say how it scores them means sigmoids, as llama.cpp does.
+        sigmoid = scoring == _SIGMOID or (scoring is None and favour is not None)
+        gates[place] = Gate(weight, norm, bias, favour, sigmoid)
     return gates
+
+
+def _vector(header: Header, length: int, *names: str) -> np.ndarray | None:
+    """The first of these that there is, if it is one of so many numbers."""
+    name = next((name for name in names if name in header.tensors), "")
+    found = _matrix(header, name)
+    return found if found is not None and found.shape == (length,) else None
 
 
 def _matrix(header: Header, name: str) -> np.ndarray | None:

@@ -86,3 +86,23 @@ def test_ranks_that_turn_out_to_be_guesses_are_expected_no_more():
     found = predictor.expect(0, 1, x)
     assert found is not None and found.tolist() == ranked[: USED - 1].tolist()
     assert (predictor.sure[1, :-1] > 0.9).all() and predictor.sure[1, -1] < LEAST_SURE
+
+
+def test_a_bias_counts_as_the_gate_adds_it_and_what_is_favoured_is_chosen_but_not_weighed():
+    random = np.random.default_rng(7)
+    weight = random.standard_normal((EXPERTS, WIDTH)).astype(np.float32)
+    bias, favour = 5 * random.standard_normal((2, EXPERTS))
+    x = random.standard_normal((1, WIDTH)).astype(np.float32)
+    first, logits = Gate(weight), (weight @ x[0]) + bias
+    for later, order in (
+        (Gate(weight, bias=bias), logits),
+        (Gate(weight, bias=bias, favour=favour), np.exp(logits) / np.exp(logits).sum() + favour),
+        (Gate(weight, bias=bias, favour=favour, sigmoid=True), 1 / (1 + np.exp(-logits)) + favour),
+    ):
+        predictor = Predictor({0: first, 1: later}, USED)
+        for rows in (x, np.repeat(x, 4, 0)):  # one token's, or a prompt's
+            found = predictor.expect(0, 1, rows)
+            assert found is not None and set(found.tolist()) == set(np.argsort(-order)[:USED].tolist())
+        scores = predictor.scores(0, 1, found, x)
+        weighed = 1 / (1 + np.exp(-logits)) if later.sigmoid else np.exp(logits)
+        np.testing.assert_allclose(scores / scores.sum(), weighed[found] / weighed[found].sum(), rtol=1e-4)

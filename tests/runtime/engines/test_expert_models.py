@@ -5,13 +5,16 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from accel.offload.gguf_header import read_header
 from accel.offload.store import _library
 from accel.runtime.engines import open_engine
-from accel.runtime.engines.base import Batch
+from accel.runtime.engines.base import Batch, Tap
+from accel.runtime.engines.llama_experts import _gates
 from accel.runtime.engines.llama_taps import _WEIGHTS
 
 from . import expert_models as models
@@ -70,6 +73,33 @@ def test_without_disturbance_experts_are_foreseen_and_logits_are_the_same(writte
     counts = engine.experts.residency.counts
     engine.close()
     assert found == model.wanted and counts.expected.sum() > 0 and counts.fulfilled.sum() > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_a_gate_says_of_its_own_input_is_what_its_layer_chooses(written, name):
+    path = written(name).path
+    engine: Any = open_engine("llamacpp", plain_options(path, taps=True))
+    inputs: dict[int, np.ndarray] = {}
+    choices: dict[int, np.ndarray] = {}
+
+    def keep(into: dict[int, np.ndarray], layer: int, what: str) -> Tap:
+        return Tap(layer, what, lambda value: into.__setitem__(layer, value.copy()))
+
+    layout = layout_of(path)
+    gates, numbers = _gates(read_header(path), layout), dict(enumerate(layout.layers))
+    numbers = {place: layer for place, layer in numbers.items() if layer < engine.spec.layers}
+    taps = [keep(inputs, layer, "gate_input") for layer in numbers.values()]
+    taps += [keep(choices, layer, "experts") for layer in numbers.values()]
+    engine.forward(Batch.chain(0, TOKENS[:PROMPT]), taps)
+    engine.close()
+    for place, layer in numbers.items():
+        gate, rows = gates[place], len(choices[layer])  # of the last layer, those whose logits are wanted
+        assert gate.norm is not None and (gate.bias is not None) == (name == "biased")
+        assert (gate.favour is not None) == gate.sigmoid == (name == "foretelling")
+        products = inputs[layer][-rows:] @ gate.weight.T
+        order = gate.order(products if gate.bias is None else products + gate.bias)
+        chosen = np.sort(np.argsort(-order)[:, : models.USED])
+        assert rows and (chosen == np.sort(choices[layer])).mean() > 0.95  # some are as good as equal
 
 
 def layout_of(path: Path):
