@@ -1,0 +1,79 @@
+"""How often guesses turned out right: running shares by who guessed, of what kind and how deep. Pure."""
+
+import math
+from dataclasses import dataclass, field
+
+_MEMORY = 0.98  # of what was seen, when one more of a kind is: about fifty count
+_FADING = 0.99  # of what was seen, for every guess that is not put to the test
+_PRIOR = 4.0  # guesses that what is known of the wider class is worth
+DEEPEST = 8  # depths from here on count as one
+
+
+@dataclass(slots=True)
+class _Share:
+    right: float = 0.0
+    seen: float = 0.0
+
+    def add(self, right: bool) -> None:
+        self.right = _MEMORY * self.right + right
+        self.seen = _MEMORY * self.seen + 1
+
+    def fade(self) -> None:
+        self.right *= _FADING
+        self.seen *= _FADING
+
+    def within(self, prior: float) -> float:
+        return (self.right + _PRIOR * prior) / (self.seen + _PRIOR)
+
+
+@dataclass(slots=True)
+class Acceptance:
+    """Of one drafter. A guess counts where the one above it stood; `kind` is what the drafter itself thinks of it, say
+    how long the match was or how likely the token."""
+
+    first_guess: float = 0.6  # what is thought before anything was seen
+    _all: _Share = field(default_factory=_Share)
+    _kinds: dict[int, _Share] = field(default_factory=dict)
+    _depths: dict[tuple[int, int], _Share] = field(default_factory=dict)
+
+    def learn(self, kind: int, depth: int, right: bool) -> None:
+        """`depth`: 0 for the first guess."""
+        key = kind, min(depth, DEEPEST)
+        for share in (
+            self._all,
+            self._kinds.setdefault(kind, _Share()),
+            self._depths.setdefault(key, _Share()),
+        ):
+            share.add(right)
+
+    def fade(self, kind: int) -> None:
+        """A guess of this kind was not put to the test: what was seen of others grows old."""
+        self._all.fade()
+        for key, share in self._depths.items():
+            if key[0] == kind:
+                share.fade()
+        if share := self._kinds.get(kind):
+            share.fade()
+
+    def of(self, kind: int, depth: int, hope: float = 0.0) -> float:
+        """The share of such guesses that stand, where the one above them does; with `hope`, so many standard deviations
+        more, as far as little is known."""
+        key = kind, min(depth, DEEPEST)
+        share = self._all.within(self.first_guess)
+        seen = 0.0
+        for narrower in (self._kinds.get(kind), self._depths.get(key)):
+            if narrower:
+                share, seen = narrower.within(share), narrower.seen
+        return _hoped(share, seen, hope)
+
+    def any(self, hope: float = 0.0) -> float:
+        """Of all its guesses together."""
+        return _hoped(self.overall, self._all.seen, hope)
+
+    @property
+    def overall(self) -> float:
+        return self._all.within(self.first_guess)
+
+
+def _hoped(share: float, seen: float, hope: float) -> float:
+    return min(1.0, share + hope * math.sqrt(share * (1 - share) / (seen + _PRIOR + 1)))

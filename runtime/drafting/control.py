@@ -1,0 +1,200 @@
+"""Whether to draft, with whom and how far: what pays on this machine, by what was seen. Pure.
+
+A forward of n rows costs what it costs here (`RowCosts`), a guess stands as often as its like did (`Acceptance`), and a
+text that nobody drafts for goes on at a known pace. From these follow the tokens a second of every choice, plain
+decoding included. What is not known is tried, as long as all that was lost by trying stays below a small share of the
+time; so drafting never costs more than that.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .acceptance import Acceptance
+from .draft import Draft
+from .row_costs import RowCosts
+
+LOSS = 0.01  # of all time, that trying may cost
+_START = 4.0  # plain tokens' time that trying may cost before any time has passed
+_KEPT = 32.0  # plain tokens' time of gains that count against later losses: who was good once may be so no longer
+_MARGIN = 1.02  # by which a choice must be ahead of plain decoding: below that it is noise
+_HOPE = 1.0  # standard deviations that a choice is given the benefit of, when it is tried
+_MEMORY = 0.9  # of what drafting costs, when it is seen once more
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A draft, by whom, and what kind of guess each of its nodes is (see `Acceptance`)."""
+
+    drafter: str
+    draft: Draft
+    kinds: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Controller:
+    """Of one worker: all its texts share what was learned."""
+
+    costs: RowCosts
+    drafters: dict[str, Acceptance] = field(default_factory=dict)
+    elapsed: float = 0.0  # seconds of decoding that were accounted for
+    saved: float = 0.0  # of them, against plain decoding; below zero: lost
+    _drafting: dict[str, float] = field(default_factory=dict)  # seconds of a node that is guessed
+    _plain: float = 0.0  # seconds of a token of one text alone, decoded plainly; 0: not seen
+
+    def plain(self, texts: int = 1) -> float:
+        """Seconds of one step that gives each of so many texts one token."""
+        return self._plain if texts == 1 and self._plain else self.costs.of(texts)
+
+    def limit(self, drafter: str, texts: int, most: int) -> int:
+        """How many nodes a drafter that takes its time should guess for each of so many texts; 0: it is not worth
+        asking. By what its guesses came to so far, of whatever kind."""
+        found = self._longest(drafter, texts, most, 0.0)
+        if not found and self.saved - texts * self._drafting.get(drafter, 0.0) > self._floor():
+            found = self._longest(drafter, texts, most, _HOPE)
+        return found
+
+    def _longest(self, drafter: str, texts: int, most: int, hope: float) -> int:
+        share = self.drafters.setdefault(drafter, Acceptance()).any(hope)
+        best, rate, tokens = 0, _MARGIN * texts / self.plain(texts), float(texts)
+        for length in range(1, most + 1):
+            tokens += texts * share**length
+            spent = self.costs.of(texts * (1 + length)) + texts * length * self._drafting.get(drafter, 0.0)
+            if tokens / spent > rate:
+                best, rate = length, tokens / spent
+        return best
+
+    def values(self, guess: Guess, hope: float = 0.0) -> list[float]:
+        """How likely each node is to stand: less than the one above it."""
+        known = self.drafters.setdefault(guess.drafter, Acceptance())
+        found: list[float] = []
+        depths: list[int] = []
+        for node, parent in enumerate(guess.draft.parents):
+            above, depth = (1.0, 0) if parent < 0 else (found[parent], depths[parent] + 1)
+            found.append(above * known.of(guess.kinds[node], depth, hope))
+            depths.append(depth)
+        return found
+
+    def decide(self, guesses: Sequence[Guess | None]) -> list[Guess | None]:
+        """For texts that take a step together, each with what was guessed for it: the nodes that are worth their rows;
+        None where plain decoding is better."""
+        if not any(guesses):
+            return [None for _ in guesses]
+        kept = self._best(guesses, 0.0, math.inf) or self._best(guesses, _HOPE, self.saved - self._floor())
+        if kept is None:
+            for guess in guesses:
+                if guess:
+                    self.drafters[guess.drafter].fade(guess.kinds[0])
+            return [None for _ in guesses]
+        return [_pruned(guess, nodes) if guess and nodes else None for guess, nodes in zip(guesses, kept, strict=True)]
+
+    def _best(self, guesses: Sequence[Guess | None], hope: float, loss: float) -> list[list[int]] | None:
+        """The nodes of every text that make the most tokens a second together, if none of them stood at a loss of no
+        more than so many seconds; None where plain decoding is better."""
+        texts = len(guesses)
+        nodes = [
+            (-value, text, node)
+            for text, guess in enumerate(guesses)
+            if guess
+            for node, value in enumerate(self.values(guess, hope))
+        ]
+        # A node is worth less than the one above it, and comes after it where they are equal: any first few are trees.
+        nodes.sort()
+        plain = self.plain(texts)
+        best, most, tokens = 0, _MARGIN * texts / plain, float(texts)
+        for count, (value, _, _) in enumerate(nodes, 1):
+            tokens -= value
+            # What guessing took is spent whatever is made of it.
+            rate = tokens / self.costs.of(texts + count, hope > 0)
+            if rate > most and self.costs.of(texts + count) - plain < loss:
+                best, most = count, rate
+        if not best:
+            return None
+        kept: list[list[int]] = [[] for _ in guesses]
+        for _, text, node in nodes[:best]:
+            kept[text].append(node)
+        return [sorted(each) for each in kept]
+
+    def _floor(self) -> float:
+        """What may be lost: below zero."""
+        return -(LOSS * self.elapsed + _START * self.plain())
+
+    def reason(self, guess: Guess | None, decided: Guess | None) -> str:
+        """Why it was decided so."""
+        if guess is None:
+            return "drafting off: nobody has a guess"
+        share = self.drafters[guess.drafter].overall
+        if decided is None:
+            return f"drafting off: {share:.2f} accepted, needs {self.needs(len(guess.draft)):.2f}"
+        return f"{guess.drafter} drafts {len(decided.draft)}: {share:.2f} accepted"
+
+    def needs(self, length: int) -> float:
+        """The share of guesses that must stand, each after the one before it, for the best chain of up to so many to
+        be as fast as plain decoding; more than 1 where none could."""
+        if length < 1:
+            return 1.0
+        return min(_share_needed(self.costs.of(1 + n) / self.plain() - 1, n) for n in range(1, length + 1))
+
+    def learn(self, guesses: Sequence[Guess | None], paths: Sequence[Sequence[int]], seconds: float, rows: int) -> None:
+        """What became of a step that decoded and did nothing else: `paths` are the nodes that stood, of every text."""
+        tokens = len(paths) + sum(map(len, paths))
+        self.costs.seen(rows, seconds)
+        self._account(seconds, tokens / len(paths) * self.plain(len(paths)))
+        for guess, path in zip(guesses, paths, strict=True):
+            if guess:
+                self._judge(guess, path)
+
+    def _judge(self, guess: Guess, path: Sequence[int]) -> None:
+        """Children of what stood were put to the test, and no others."""
+        known = self.drafters.setdefault(guess.drafter, Acceptance())
+        stood, depth = {-1: 0}, {-1: -1}
+        for node in path:
+            stood[node] = len(stood)
+        for node, parent in enumerate(guess.draft.parents):
+            depth[node] = depth[parent] + 1
+            if parent in stood:
+                known.learn(guess.kinds[node], depth[node], node in stood)
+
+    def drafted(self, drafter: str, nodes: int, seconds: float) -> None:
+        """What it took to guess, whether it is used or not."""
+        if nodes:
+            before = self._drafting.get(drafter, seconds / nodes)
+            self._drafting[drafter] = _MEMORY * before + (1 - _MEMORY) * seconds / nodes
+        self._account(seconds, 0.0)
+
+    def decoded(self, tokens: int, seconds: float) -> None:
+        """One text alone went on plainly."""
+        each = seconds / tokens
+        self.costs.seen(1, each)
+        self._plain = _MEMORY * self._plain + (1 - _MEMORY) * each if self._plain else each
+        self.elapsed += seconds
+
+    def _account(self, seconds: float, worth: float) -> None:
+        self.elapsed += seconds
+        self.saved = min(self.saved + worth - seconds, _KEPT * self.plain())
+
+
+def _share_needed(extra: float, length: int) -> float:
+    """The p at which p + p^2 + ... + p^length is `extra`."""
+    if extra >= length:
+        return extra / length
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (low, middle) if sum(middle**i for i in range(1, length + 1)) > extra else (middle, high)
+    return high
+
+
+def _pruned(guess: Guess, nodes: Sequence[int]) -> Guess:
+    """What is left of it with these nodes, ascending, each with the one above it."""
+    place = {-1: -1} | {node: number for number, node in enumerate(nodes)}
+    draft = guess.draft
+    return Guess(
+        guess.drafter,
+        Draft(
+            tuple(draft.tokens[node] for node in nodes),
+            tuple(place[draft.parents[node]] for node in nodes),
+            draft.probabilities and tuple(draft.probabilities[node] for node in nodes),
+        ),
+        tuple(guess.kinds[node] for node in nodes),
+    )

@@ -1,0 +1,59 @@
+"""What a forward of n rows costs here and now: the measured curve, corrected by what is seen as it runs. Pure."""
+
+from dataclasses import dataclass, field
+
+from ..costs import RowTimes
+
+_MEMORY = 0.9  # of a correction, when one more is seen
+_SURE = 4  # observations after which a row count's own correction counts in full
+_HOPED = 0.1  # of a row's cost, that each further one is hoped to add
+_UNKNOWN = 1e-3  # seconds of a row, before any was seen
+
+
+@dataclass(slots=True)
+class _Seen:
+    value: float = 1.0
+    count: int = 0
+
+    def add(self, value: float) -> None:
+        self.value = _MEMORY * self.value + (1 - _MEMORY) * value if self.count else value
+        self.count += 1
+
+
+@dataclass(slots=True)
+class RowCosts:
+    """`times` is None where nothing was measured: rows beyond those that were seen are then thought to cost as much as
+    the first one each, the worst there is, or with hope a tenth of that."""
+
+    times: RowTimes | None = None
+    _all: _Seen = field(default_factory=_Seen)  # how all counts differ from the curve: a longer context, a busy machine
+    _each: dict[int, _Seen] = field(default_factory=dict)  # how a count differs from that; without a curve, its seconds
+    _known: dict[tuple[int, bool], float] = field(default_factory=dict)  # what was said, until more is seen
+
+    def of(self, rows: int, hope: bool = False) -> float:
+        """Seconds."""
+        if (seconds := self._known.get((rows, hope))) is None:
+            seconds = self._corrected(self.times, rows) if self.times else self._beyond_seen(rows, hope)
+            self._known[rows, hope] = seconds
+        return seconds
+
+    def seen(self, rows: int, seconds: float) -> None:
+        self._known.clear()
+        if self.times:
+            seconds /= max(self.times.of(rows), 1e-9)
+            if rows == 1 or not self._all.count:
+                self._all.add(seconds)
+            seconds /= self._all.value
+        self._each.setdefault(rows, _Seen()).add(seconds)
+
+    def _corrected(self, times: RowTimes, rows: int) -> float:
+        own = self._each.get(rows, _Seen())
+        return max(times.of(rows), 1e-9) * self._all.value * (1 + min(1, own.count / _SURE) * (own.value - 1))
+
+    def _beyond_seen(self, rows: int, hope: bool) -> float:
+        if not self._each:
+            return _UNKNOWN * rows
+        fewest = min(self._each)
+        below = max((each for each in self._each if each <= rows), default=fewest)
+        a_row = self._each[fewest].value / fewest
+        return max(self._each[below].value + (rows - below) * a_row * (_HOPED if hope else 1.0), a_row)
