@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 _MEMORY = 0.98  # of what was seen, when one more of a kind is: about fifty count
-_FADING = 0.99  # of what was seen, for every guess that is not put to the test
+_FADING = 0.99  # of what was seen, every time that nobody was asked to guess
 _PRIOR = 4.0  # guesses that what is known of the wider class is worth
 DEEPEST = 8  # depths from here on count as one
 
@@ -46,13 +46,9 @@ class Acceptance:
         ):
             share.add(right)
 
-    def fade(self, kind: int) -> None:
-        """A guess of this kind was not put to the test: what was seen of others grows old."""
-        self._all.fade()
-        for key, share in self._depths.items():
-            if key[0] == kind:
-                share.fade()
-        if share := self._kinds.get(kind):
+    def fade(self) -> None:
+        """It was not asked: what was seen of it grows old."""
+        for share in (self._all, *self._kinds.values(), *self._depths.values()):
             share.fade()
 
     def of(self, kind: int, depth: int, hope: float = 0.0) -> float:

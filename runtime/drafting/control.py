@@ -52,6 +52,8 @@ class Controller:
         found = self._longest(drafter, texts, most, 0.0)
         if not found and self.saved - texts * self._drafting.get(drafter, 0.0) > self._floor():
             found = self._longest(drafter, texts, most, _HOPE)
+        if not found:
+            self.drafters[drafter].fade()
         return found
 
     def _longest(self, drafter: str, texts: int, most: int, hope: float) -> int:
@@ -82,9 +84,6 @@ class Controller:
             return [None for _ in guesses]
         kept = self._best(guesses, 0.0, math.inf) or self._best(guesses, _HOPE, self.saved - self._floor())
         if kept is None:
-            for guess in guesses:
-                if guess:
-                    self.drafters[guess.drafter].fade(guess.kinds[0])
             return [None for _ in guesses]
         return [_pruned(guess, nodes) if guess and nodes else None for guess, nodes in zip(guesses, kept, strict=True)]
 
@@ -135,25 +134,36 @@ class Controller:
             return 1.0
         return min(_share_needed(self.costs.of(1 + n) / self.plain() - 1, n) for n in range(1, length + 1))
 
-    def learn(self, guesses: Sequence[Guess | None], paths: Sequence[Sequence[int]], seconds: float, rows: int) -> None:
-        """What became of a step that decoded and did nothing else: `paths` are the nodes that stood, of every text."""
-        tokens = len(paths) + sum(map(len, paths))
+    def stepped(
+        self, guesses: Sequence[Guess | None], tokens: Sequence[Sequence[int]], seconds: float, rows: int
+    ) -> None:
+        """Texts took a step together and did nothing else, in one forward of so many rows: `tokens` are those that
+        every text got. What was guessed for it is judged by them, whether it was drafted or not."""
         self.costs.seen(rows, seconds)
-        self._account(seconds, tokens / len(paths) * self.plain(len(paths)))
-        for guess, path in zip(guesses, paths, strict=True):
-            if guess:
-                self._judge(guess, path)
+        self._account(seconds, sum(map(len, tokens)) / len(tokens) * self.plain(len(tokens)))
+        for guess, each in zip(guesses, tokens, strict=True):
+            self._judge(guess, each)
 
-    def _judge(self, guess: Guess, path: Sequence[int]) -> None:
-        """Children of what stood were put to the test, and no others."""
-        known = self.drafters.setdefault(guess.drafter, Acceptance())
-        stood, depth = {-1: 0}, {-1: -1}
-        for node in path:
-            stood[node] = len(stood)
-        for node, parent in enumerate(guess.draft.parents):
-            depth[node] = depth[parent] + 1
-            if parent in stood:
-                known.learn(guess.kinds[node], depth[node], node in stood)
+    def decoded(self, guess: Guess | None, tokens: Sequence[int], seconds: float) -> None:
+        """One text alone went on plainly by these tokens."""
+        each = seconds / len(tokens)
+        self.costs.seen(1, each)
+        self._plain = _MEMORY * self._plain + (1 - _MEMORY) * each if self._plain else each
+        self.elapsed += seconds
+        self._judge(guess, tokens)
+
+    def _judge(self, guess: Guess | None, tokens: Sequence[int]) -> None:
+        """Guesses that hang on one that was wrong say nothing."""
+        if not guess:
+            return
+        known, at = self.drafters.setdefault(guess.drafter, Acceptance()), -1
+        children = guess.draft.children()
+        for depth, token in enumerate(tokens):
+            for said, node in children[at + 1].items():
+                known.learn(guess.kinds[node], depth, said == token)
+            at = children[at + 1].get(token, -1)
+            if at < 0:
+                return
 
     def drafted(self, drafter: str, nodes: int, seconds: float) -> None:
         """What it took to guess, whether it is used or not."""
@@ -161,13 +171,6 @@ class Controller:
             before = self._drafting.get(drafter, seconds / nodes)
             self._drafting[drafter] = _MEMORY * before + (1 - _MEMORY) * seconds / nodes
         self._account(seconds, 0.0)
-
-    def decoded(self, tokens: int, seconds: float) -> None:
-        """One text alone went on plainly."""
-        each = seconds / tokens
-        self.costs.seen(1, each)
-        self._plain = _MEMORY * self._plain + (1 - _MEMORY) * each if self._plain else each
-        self.elapsed += seconds
 
     def _account(self, seconds: float, worth: float) -> None:
         self.elapsed += seconds

@@ -38,17 +38,16 @@ class World:
         """(tokens, seconds) of one step under a controller."""
         guess = Guess("copy", Draft.chain(range(length)), (0,) * length)
         (decided,) = control.decide([guess])
-        if not decided:
-            seconds = self.times.of(1) * (1 + self.noise * self.random.random())
-            control.decoded(1, seconds)
-            return 1, seconds
-        rows = 1 + len(decided.draft)
+        rows = 1 + len(decided.draft) if decided else 1
         seconds = self.times.of(rows) * (1 + self.noise * self.random.random())
-        stood = 0
-        while stood < rows - 1 and self.random.random() < self.share:
-            stood += 1
-        control.learn([decided], [range(stood)], seconds, rows)
-        return 1 + stood, seconds
+        tokens: list[int] = []
+        while len(tokens) < rows and (not tokens or tokens[-1] >= 0):
+            tokens.append(len(tokens) if self.random.random() < self.share else -1)
+        if decided:
+            control.stepped([guess], [tokens], seconds, rows)
+        else:
+            control.decoded(guess, tokens, seconds)
+        return len(tokens), seconds
 
     def best(self) -> float:
         """Tokens a second of the best length for this share."""
@@ -102,8 +101,19 @@ def test_who_gets_worse_is_left_and_who_gets_better_is_found_again():
     drafts(100)
     assert drafts(300) < 0.1
     here.share = 0.95
-    drafts(1500)
+    drafts(100)  # nobody drafts, and guesses are judged all the same
     assert drafts(300) > 0.9
+
+
+def test_a_drafter_that_is_not_worth_asking_is_asked_again_now_and_then():
+    control = Controller(RowCosts(world("Q8_0", 0).times))
+    known = control.drafters.setdefault("model", Acceptance())
+    for _ in range(100):
+        known.learn(0, 0, False)
+    control.drafted("model", 10, 0.01)
+    control.elapsed = 100.0
+    assert sum(control.limit("model", 1, LIMIT) > 0 for _ in range(50)) == 0
+    assert sum(control.limit("model", 1, LIMIT) > 0 for _ in range(2000)) > 0
 
 
 def test_nodes_are_shared_out_among_texts_by_how_likely_they_are_to_stand():
@@ -133,9 +143,9 @@ def test_a_tree_is_pruned_to_the_nodes_that_pay_each_with_those_above_it():
 def test_only_guesses_that_were_put_to_the_test_count():
     control = Controller(RowCosts(None))
     tree = Guess("copy", Draft((1, 2, 3, 4), (-1, -1, 0, 1)), (0, 1, 2, 3))
-    control.learn([tree], [[1]], 0.1, 5)
+    control.stepped([tree], [[2, 9]], 0.1, 5)
     seen = control.drafters["copy"]
-    assert seen.of(1, 0) > seen.of(0, 0) and seen.of(3, 1) < seen.of(1, 0)
+    assert seen.of(1, 0) > seen.of(0, 0) and seen.of(3, 1) < seen.of(1, 0)  # 2 was right, 1 and then 4 were not
     assert seen.of(2, 1) == pytest.approx(seen.overall)  # hung on what fell
 
 
