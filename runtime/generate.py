@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..errors import AccelError, ContextFull, EngineError, UsageError
+from .drafting.conductor import Conductor, Turn
+from .drafting.draft import Context, Draft, Verdict
+from .drafting.verify import verify
 from .engines.base import Chosen, Engine, Rows, Stop, Stopped
 from .grammar import Grammars
-from .messages import Finished, Prefilled, Reason, Started, Timings, Usage, failed
+from .messages import Prefilled, Reason, Started, failed
 from .outbox import Saying
 from .row_buffer import RowBuffer
 from .sampling import Sampler
@@ -32,15 +35,23 @@ class Generator:
     this one is in the next forward.
     """
 
-    def __init__(self, engine: Engine, sequences: Sequences, emit: Callable[[Saying], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        sequences: Sequences,
+        emit: Callable[[Saying], None],
+        drafting: Conductor | None = None,
+    ) -> None:
         self._engine = engine
         self._sequences = sequences
         self._emit = emit
+        self._drafting = drafting
         self._ends = engine.vocabulary.ends
         self._grammars = Grammars(engine.vocabulary)
         self._most_running = min(engine.can.sequences, engine.can.outputs, engine.can.rows)
         self._waiting: deque[Stream] = deque()
         self._running: list[Stream] = []
+        self._tight = False  # the engine had no room for drafts: nobody drafts until someone leaves
         self._crowded = False  # the engine had less room than it said: who stepped back waits until someone leaves
         self._buffer = RowBuffer(engine.can.rows)
         self._shares: list[tuple[Stream, int]] = []  # who has how many rows in the buffer
@@ -94,7 +105,13 @@ class Generator:
         """One forward, and the tokens that follow from it; False where there is nothing to do.
 
         One sequence alone decodes many tokens in one step, until `look` is set: somebody else wants something."""
-        if self._steady and self._decode(Stop() if look is None else look):
+        look = Stop() if look is None else look
+        if self._steady and self._drafting and not self._tight:
+            turn = self._turn(self._drafting)
+            if turn.drafts or not self._decode(look, turn):
+                self._draft(self._drafting, turn)
+            return True
+        if self._steady and self._decode(look):
             return True
         if self._steady:
             self._buffer.next_tokens(self._shares)
@@ -155,12 +172,58 @@ class Generator:
                 stream.reused = stream.done
                 self._emit(Started(stream.id, stream.prompt, stream.reused))
 
-    def _decode(self, look: Stop) -> bool:
+    def _turn(self, drafting: Conductor) -> Turn:
+        """What is guessed for those that decode, as far as there is room for it."""
+        sequences, can = self._sequences, self._engine.can
+        texts = len(self._shares)
+        rows = min(can.rows, can.outputs, sequences.context - sequences.promised - sequences.idle + texts)
+        limits = [max(0, min(rows // texts, stream.most - stream.answered) - 1) for stream, _ in self._shares]
+        contexts = [Context(each.id, each.tokens, each.prompt, each.sampler) for each, _ in self._shares]
+        return drafting.turn(contexts, limits)
+
+    def _draft(self, drafting: Conductor, turn: Turn) -> None:
+        """One step of those that decode, with what was drafted for them."""
+        start = time.perf_counter()
+        drafts = [turn.draft(place) for place in range(len(self._shares))]
+        self._buffer.fill_drafts([stream for stream, _ in self._shares], drafts)
+        rows = self._forward(drafted=turn.drafts)
+        if rows is None:
+            return
+        verdicts: list[Verdict] = []
+        row = 0
+        for (stream, _), draft in zip(self._shares, drafts, strict=True):
+            if verdict := self._verify(stream, draft, rows, row):
+                verdicts.append(verdict)
+            row += 1 + len(draft)
+        if len(verdicts) == len(drafts):  # else one of them failed, and it ended there
+            drafting.stepped(turn, verdicts, rows, row, time.perf_counter() - start)
+        for stream, _ in self._shares:
+            if stream.seat:
+                self._go_on(stream)
+        self._make_room()
+
+    def _verify(self, stream: Stream, draft: Draft, rows: Rows, row: int) -> Verdict | None:
+        """Adds what stands to its answer; None where it failed."""
+        try:
+            verdict = verify(
+                draft, rows, row, stream.sampler, len(stream.tokens), lambda token: self._take(stream, token)
+            )
+        except AccelError as error:
+            self._fail(stream, error)
+            return None
+        self._engine.commit(stream.number, [0, *(1 + node for node in verdict.path)])
+        stream.done += 1 + len(verdict.path)
+        stream.forwarded += 1 + len(draft)
+        return verdict
+
+    def _decode(self, look: Stop, turn: Turn | None = None) -> bool:
         """Many tokens at once for one that decodes alone, where the engine and its law can; whether they could. They
         are said while it goes on: with Python between two tokens, a twentieth of the time was lost."""
         (stream, _), *others = self._shares
         sequences = self._sequences
         most = min(stream.most - stream.answered, sequences.context - sequences.promised - sequences.idle)
+        if turn and self._drafting:
+            most = min(most, max(2, self._drafting.pace()))
         if others or most < 2 or stream.ticket.request.stops:
             return False
         if not (self._engine.can.decodes and stream.sampler.compiled):
@@ -170,6 +233,7 @@ class Generator:
             look.set()
         stream.running = stream.answered, (chosen := Chosen())
         self._emit_speaker(stream)
+        start = time.perf_counter()
         try:
             tokens = self._engine.decode(stream.number, stream.tokens[-1], stream.sampler, most, chosen, look)
         except EngineError as error:
@@ -184,10 +248,14 @@ class Generator:
         self.rows += len(tokens)
         stream.done += len(tokens)
         stream.forwarded += len(tokens)
-        self._say(stream, tokens)
+        if turn and self._drafting:
+            self._drafting.decoded(turn, tokens, time.perf_counter() - start)
+        for token in tokens:
+            self._take(stream, token)
+        self._go_on(stream)
         return True
 
-    def _forward(self) -> Rows | None:
+    def _forward(self, drafted: bool = False) -> Rows | None:
         """None where it failed or was stopped: whose fault it was is out, the others try again."""
         stop = None if self._steady else self._stop_of([stream.ticket for stream, _ in self._shares])
         try:
@@ -197,7 +265,9 @@ class Generator:
             for stream, _ in self._shares:
                 stream.done = self._engine.length(stream.number)
             if isinstance(error, ContextFull):
-                self._squeeze(error)
+                self._tight = drafted
+                if not drafted:
+                    self._squeeze(error)
             return None
         except EngineError as error:
             for stream, _ in self._shares:
@@ -230,21 +300,27 @@ class Generator:
         if not stream.decoding:
             stream.decoding = True
             stream.first_at = stream.first_at or time.monotonic()
-        self._say(stream, [token])
+        self._take(stream, token)
+        self._go_on(stream)
 
-    def _say(self, stream: Stream, tokens: list[int]) -> None:
-        """Adds to its answer what was chosen; only the last may end a turn."""
-        ended = tokens[-1] in self._ends
-        said = tokens[:-1] if ended else tokens
-        stream.tokens += said
-        stream.answered += len(said)
-        self.generated += len(said)
-        self._sequences.promised += len(said)
+    def _take(self, stream: Stream, token: int) -> bool:
+        """Adds to its answer what was chosen; whether nothing may follow."""
+        stream.last = token
+        if token not in self._ends:
+            stream.tokens.append(token)
+            stream.answered += 1
+            self.generated += 1
+            self._sequences.promised += 1
+            if stream.ticket.request.stops:  # what comes next depends on the text
+                for text in stream.speak():
+                    self._emit(text)
+        return token in self._ends or stream.text.stopped or stream.answered == stream.most
+
+    def _go_on(self, stream: Stream) -> None:
+        """Says what it took, and ends its answer where that is over."""
         stream.running = None
-        if stream.ticket.request.stops:  # what comes next depends on the text
-            for text in stream.speak():
-                self._emit(text)
-        elif said:
+        ended = stream.last in self._ends
+        if not stream.ticket.request.stops and not (ended and stream.speaks):
             self._emit_speaker(stream)
         if ended:
             self._finish(stream, "end")
@@ -296,21 +372,12 @@ class Generator:
         stream.over = True
         self._emit(stream)
         self._leave(stream)
-        now = time.monotonic()
-        started, first = stream.started_at or now, stream.first_at or now
-        self._emit(
-            Finished(
-                stream.id,
-                reason,
-                tuple(stream.tokens[stream.prompt :]),
-                Usage(stream.prompt, stream.reused, stream.forwarded, stream.answered),
-                Timings(started - stream.ticket.arrived, first - started, now - first),
-            )
-        )
+        self._emit(stream.finished(reason))
 
     def _fail(self, stream: Stream, error: AccelError) -> None:
         """Nothing of its cache is trusted any more."""
-        self._crowded = self._steady = False
+        self._crowded = self._steady = self._tight = False
+        self._forget(stream)
         stream.running = None
         if stream.seat:
             self._running.remove(stream)
@@ -318,9 +385,14 @@ class Generator:
         self._emit(failed(stream.id, error))
 
     def _leave(self, stream: Stream) -> None:
-        self._crowded = self._steady = False
+        self._crowded = self._steady = self._tight = False
+        self._forget(stream)
         if stream.seat:
             self._running.remove(stream)
             self._sequences.release(stream.seat, stream.tokens[: stream.done], len(stream.tokens))
         else:
             self._waiting.remove(stream)
+
+    def _forget(self, stream: Stream) -> None:
+        if self._drafting:
+            self._drafting.forget(stream.id)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .drafting.draft import Draft
 from .engines.base import Batch
 from .stream import Stream
 
@@ -29,6 +30,17 @@ class RowBuffer:
             self._sequences[start:end] = stream.number
             self._wants[start:end] = 0
             self._wants[end - 1] = taken == stream.pending
+        self.batch = self._first(end)
+
+    def fill_drafts(self, streams: Sequence[Stream], drafts: Sequence[Draft]) -> None:
+        """The one pending row of every stream and what is drafted after it; logits of all."""
+        end = 0
+        for stream, draft in zip(streams, drafts, strict=True):
+            start, end = end, end + 1 + len(draft)
+            self._tokens[start:end] = (stream.tokens[-1], *draft.tokens)
+            self._parents[start:end] = (-1, *(parent + 1 for parent in draft.parents))
+            self._sequences[start:end] = stream.number
+        self._wants[:end] = 1
         self.batch = self._first(end)
 
     def next_tokens(self, shares: Sequence[tuple[Stream, int]]) -> None:

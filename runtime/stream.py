@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from .engines.base import Chosen, Stop
-from .messages import Event, Generate, Text
+from .messages import Event, Finished, Generate, Reason, Text, Timings, Usage
 from .sampling import Sampler
 from .sequences import Seat
 from .text import TextStream
@@ -32,8 +32,9 @@ class Stream:
     """One request being answered. `tokens` is all that its sequence will hold, `done` how many of them it holds."""
 
     __slots__ = (
-        "_finished", "answered", "decoding", "done", "ends", "first_at", "forwarded", "id", "most", "over", "prompt",
-        "reused", "running", "said", "sampler", "seat", "speaks", "started_at", "text", "ticket", "tokens", "told_at",
+        "_finished", "answered", "decoding", "done", "ends", "first_at", "forwarded", "id", "last", "most", "over",
+        "prompt", "reused", "running", "said", "sampler", "seat", "speaks", "started_at", "text", "ticket", "tokens",
+        "told_at",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +52,7 @@ class Stream:
         self.prompt = len(tokens)
         self.done = 0
         self.decoding = False
+        self.last = -1  # token that was chosen
         self.answered = 0  # tokens chosen, the one that ends the turn not counted
         self.reused = 0
         self.forwarded = 0
@@ -93,6 +95,17 @@ class Stream:
             self._finished = True
             chunks = [*chunks, *self.text.finish()]
         return [Text(self.id, text, thought, self.said) for text, thought in chunks]
+
+    def finished(self, reason: Reason) -> Finished:
+        now = time.monotonic()
+        started, first = self.started_at or now, self.first_at or now
+        return Finished(
+            self.id,
+            reason,
+            tuple(self.tokens[self.prompt :]),
+            Usage(self.prompt, self.reused, self.forwarded, self.answered),
+            Timings(started - self.ticket.arrived, first - started, now - first),
+        )
 
     def _unsaid(self) -> list[int]:
         """Tokens of the answer that `text` has not seen, those of a `decode` that runs with them. It may end while we

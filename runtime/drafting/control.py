@@ -19,6 +19,7 @@ _START = 4.0  # plain tokens' time that trying may cost before any time has pass
 _KEPT = 32.0  # plain tokens' time of gains that count against later losses: who was good once may be so no longer
 _MARGIN = 1.02  # by which a choice must be ahead of plain decoding: below that it is noise
 _HOPE = 1.0  # standard deviations that a choice is given the benefit of, when it is tried
+_QUICK = 0.005  # of a plain token's time
 _MEMORY = 0.9  # of what drafting costs, when it is seen once more
 
 
@@ -47,8 +48,10 @@ class Controller:
         return self._plain if texts == 1 and self._plain else self.costs.of(texts)
 
     def limit(self, drafter: str, texts: int, most: int) -> int:
-        """How many nodes a drafter that takes its time should guess for each of so many texts; 0: it is not worth
-        asking. By what its guesses came to so far, of whatever kind."""
+        """How many nodes a drafter should guess for each of so many texts; 0: it is not worth asking. Who guesses in
+        next to no time always is; of others, what their guesses came to so far decides, of whatever kind."""
+        if not texts or most * self._drafting.get(drafter, 0.0) < _QUICK * self.plain():
+            return most if texts else 0
         found = self._longest(drafter, texts, most, 0.0)
         if not found and self.saved - texts * self._drafting.get(drafter, 0.0) > self._floor():
             found = self._longest(drafter, texts, most, _HOPE)
