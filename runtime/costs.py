@@ -41,7 +41,7 @@ _USUAL_OVERHEAD = {1: (1e-5, 8e-6, 8e-6), 2: (1.2e-5, 1.5e-5, 1.5e-5)}  # by thr
 _USUAL_LOOK = 6e-10  # for each value of a head, with one thread
 _USUAL_PROCESS = (Bytes.from_mib(80), Bytes.from_mib(30))
 _GPU_EFFICIENCY = 0.65  # of a GPU's bandwidth in decode
-_GPU_OVERHEAD = 20e-6  # seconds per layer
+_GPU_LAYER = 5e-5  # seconds, beside its bytes (seen on an H200: 18 layers of experts)
 _GPU_BATCHED = 30.0  # rows of a batch that cost one decode
 _USUAL_REPACKED = {  # an instruction set to the formats that llama.cpp repacks for it, and in rows of how many
     "avx2": {"Q4_0": 8, "Q4_K": 8, "IQ4_NL": 8, "MXFP4": 8},
@@ -277,7 +277,7 @@ def _expected_seconds(
     on_gpu = model.layers - min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else 0
     overhead = _overhead(costs, threads)
     routed = overhead.routing * len({part.layer for part in weights if part.role == "experts"})
-    beside = overhead.forward + overhead.layer * (model.layers - on_gpu) + routed + _GPU_OVERHEAD * on_gpu
+    beside = overhead.forward + overhead.layer * (model.layers - on_gpu) + routed + _GPU_LAYER * on_gpu
     return near + far / gpu_bandwidth(machine) + beside
 
 

@@ -24,6 +24,7 @@ _POSITION = 256
 _MAPPED_STATE = Bytes.from_mib(8)
 _EXPERT_PAGES = 6 * 4096  # three slices, whose first and last pages are another's too
 _BESIDE_EXPERTS = Bytes.from_mib(24)  # pages that experts share with others, and what the system reads around them
+_DRIVER = Bytes.from_mib(168)  # of main memory, that CUDA takes for a context, kernels and cuBLAS (seen with 13.0)
 _TEMPLATES = Bytes.from_mib(12)  # Python with jinja2; its files' pages are those of the front, too
 _PROMPT = 16  # bytes that it takes for every position of the prompt that it makes
 
@@ -82,10 +83,11 @@ class BufferCosts(Protocol):
 
 
 def footprint(
-    model: ModelSpec, placement: Placement, costs: BufferCosts, unified: bool = False
+    model: ModelSpec, placement: Placement, costs: BufferCosts, unified: bool = False, driver: bool = False
 ) -> tuple[Allocation, ...]:
     """Every part of the processes that a chat starts, at its peak: of the worker, and of the one for templates. The
-    front is not among them: it is there before anything is planned. `unified`: the GPU has no memory of its own."""
+    front is not among them: it is there before anything is planned. `unified`: the GPU has no memory of its own.
+    `driver`: the engine starts a GPU's, even where nothing is put there."""
     gpu = MEMORY if unified else GPU
     anonymous, mapped = costs.process
     compute = costs.compute_buffer(model, placement)
@@ -105,6 +107,8 @@ def footprint(
         Allocation(MEMORY, "saved sequence", saved_sequence(model, placement), "mapped"),
         Allocation(MEMORY, "template process", template_process(placement), "anonymous", TEMPLATES),
     ]
+    if driver:
+        parts.append(Allocation(MEMORY, "GPU driver", _DRIVER, "anonymous"))
     if placement.gpu_layers:
         parts += [
             Allocation(gpu, "GPU weights", gpu_weights(model, placement), "device"),

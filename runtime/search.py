@@ -24,7 +24,7 @@ EXACT_KV = "f16"
 SMALLER_KV = ("q8_0", "q4_0")
 _WORTH_READING = 0.98  # of what exact experts have read: with more, stand-ins change the text for nothing
 _KEPT_FREE = 0.04  # of what is free now, for the rest of the system
-_GPU_KEPT_FREE = Bytes.from_mib(400)  # driver, kernels and their workspace
+_GPU_KEPT_FREE = Bytes.from_mib(704)  # driver, kernels and their workspace (seen on an H200 with CUDA 13.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class Search:
         return self.goal.threads or self.machine.processor.cores
 
     def allocations(self, placement: Placement) -> tuple[Allocation, ...]:
-        return footprint(self.model, placement, self.costs, self.unified)
+        return footprint(self.model, placement, self.costs, self.unified, driver=GPU in self.room)
 
     def sizes(self, placement: Placement) -> dict[str, Bytes]:
         return total(self.allocations(placement))

@@ -181,7 +181,7 @@ def plan_beside(card: int) -> Plan | None:
     model, goal = ModelSpec.read(target()), Goal(context=512)
     gpu = Accelerator("a GPU", "cuda", Bytes(card), Bytes(card), Rate(1e12))
     for missing in range(64):
-        free = Bytes(Bytes.from_mib(160 - missing))
+        free = Bytes(Bytes.from_mib(328 - missing))
         machine = replace(probe(), memory=Memory(free, free), accelerators=(gpu,), can_move_pages=True)
         plan = make_plan(machine, model, goal, usual_costs(machine))
         if isinstance(plan, Plan) and plan.choices["expert_memory"].value:
@@ -192,7 +192,7 @@ def plan_beside(card: int) -> Plan | None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not api.offloads(), reason="llama.cpp finds no GPU here")
 def test_beside_a_gpu_the_engine_holds_its_plan():
-    plan = next(filter(None, (plan_beside(int(Bytes.from_mib(400)) + card) for card in range(0, 64 << 20, 1 << 20))))
+    plan = next(filter(None, (plan_beside(int(Bytes.from_mib(704)) + card) for card in range(0, 64 << 20, 1 << 20))))
     anonymous, _, pinned = of_worker(plan.memory)
     engine = open_engine("llamacpp", replace(engine_options(plan), threads=2, threads_prefill=2))
     before = resident()[0]
