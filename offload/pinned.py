@@ -14,7 +14,7 @@ from ..units import Bytes
 
 PAGE = mmap.PAGESIZE
 _CHUNK = 4 << 20  # bytes of one read
-_FIXED_SHARED = mmap.MAP_SHARED | 0x10 | getattr(mmap, "MAP_POPULATE", 0)  # MAP_FIXED
+_FIXED_SHARED = getattr(mmap, "MAP_SHARED", 1) | 0x10 | getattr(mmap, "MAP_POPULATE", 0)  # MAP_FIXED
 
 
 @dataclass(frozen=True, slots=True)
