@@ -15,6 +15,7 @@ import numpy as np
 from ..compiled import library
 from ..errors import EngineError, ModelChanged, ModelUnreadable
 from ..units import Bytes, Rate
+from .advice import read_as_asked
 from .layout import Expert, Layout
 from .planes import TABLE, Planes
 
@@ -292,6 +293,7 @@ def _opened(opening: contextlib.ExitStack, paths: Sequence[Path]) -> tuple[bool,
             opening.callback(os.close, past)
         except (AttributeError, OSError):
             direct, past = False, plain
+            read_as_asked(plain)  # what it is read through is let go, and nothing else is to come in
         seconds, nanoseconds = divmod(about.st_mtime_ns, 10**9)
         files.append(_File(past, plain, about.st_size, seconds, nanoseconds))
     return direct, files

@@ -38,6 +38,7 @@ def choices_of(search: Search, placement: Placement, threads: int, rests_on: str
         "gpu_layers": Choice(placement.gpu_layers, _why_gpu_layers(search, placement)),
         "experts_in_memory": Choice(placement.experts_in_memory, _why_experts(search, placement)),
         "expert_memory": Choice(placement.expert_memory, _why_expert_memory(search, placement)),
+        "through_cache": Choice(placement.through_cache, _why_through_cache(search, placement)),
         **_stand_ins(search, placement),
     }
 
@@ -122,6 +123,17 @@ def _why_expert_memory(search: Search, placement: Placement) -> str:
     return f"{share:.0%} of the experts fit; {waits}"
 
 
+def _why_through_cache(search: Search, placement: Placement) -> str:
+    """How experts come into memory."""
+    if not placement.expert_memory:
+        return "all of them are mapped" if search.model.experts else "a dense model"
+    if placement.through_cache:
+        return "experts come through the system's cache: pages cannot be moved here"
+    if not search.machine.can_read_directly:
+        return f"reads go through the system's cache: {search.model.paths[0]} cannot be read directly"
+    return "pages are moved into place, read past the system's cache"
+
+
 def _stand_ins(search: Search, placement: Placement) -> dict[str, Choice]:
     if not placement.stand_ins:
         why = _why_no_stand_ins(search, placement)
@@ -155,6 +167,8 @@ def _why_no_stand_ins(search: Search, placement: Placement) -> str:
     if not placement.expert_memory:
         return "all experts are in memory" if search.model.experts else "a dense model"
     known = search.costs.stand_ins
+    if placement.through_cache and search.goal.approximate:
+        return "the text stays exact: nothing can stand in for an expert where pages cannot be moved"
     if known.problem and search.goal.approximate:
         return known.problem
     if not search.goal.approximate:
