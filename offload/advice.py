@@ -13,7 +13,7 @@ WILL_NEED, NOT_NEEDED = "MADV_WILLNEED", "MADV_DONTNEED"
 
 
 def advise(place: int, length: int, how: str) -> None:
-    """Of so many bytes of a mapping, which begin at whole pages and are a file's: of other memory they might be lost."""
+    """Of so many bytes of a mapping, which begin at a whole page and are a file's: other memory might lose them."""
     if (libc := _libc()) is not None and (number := getattr(mmap, how, None)) is not None:
         libc.madvise(ctypes.c_void_p(place), ctypes.c_size_t(length), number)
 

@@ -14,7 +14,8 @@ _MOST = 1 << 24  # bytes of what the system tells of this process
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """One mapping of a file. Its first byte lies at `base`, or would: an engine unmaps what it does not need."""
+    """One mapping of a file. Its first byte lies at `base`, or would: an engine unmaps what it does not need. 0: nobody
+    knows where."""
 
     base: int
     runs: tuple[tuple[int, int], ...]  # [start, end) in the file, ascending, whole pages
@@ -25,7 +26,7 @@ class Mapped:
 
     def advise(self, how: str) -> None:
         """Tells the system how all of it is used: see advice.py."""
-        for first, last in self.runs:
+        for first, last in self.runs if self.base else ():
             advise(self.base + first, last - first, how)
 
 

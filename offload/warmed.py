@@ -1,5 +1,5 @@
-"""Experts between a model's files and an engine's mapping of those files, where pages cannot be moved: plain reads bring
-them into the system's cache, from which the mapping serves them."""
+"""Experts between a model's files and an engine's mapping of those files, where pages cannot be moved: plain reads
+bring them into the system's cache, from which the mapping serves them."""
 
 import contextlib
 import errno
@@ -55,8 +55,8 @@ class Warmed:
     staging = Bytes(0)
 
     def __init__(self, layout: Layout, bases: Sequence[int], threads: int = 4) -> None:
-        """`bases`: where each of the layout's files begins in this process's memory, mapped whole and shared. Raises
-        ModelUnreadable where a file cannot be opened."""
+        """`bases`: where each of the layout's files begins in this process's memory, mapped whole and shared; 0 where
+        nobody knows. Raises ModelUnreadable where a file cannot be opened."""
         self.layout, self._bases, self._threads = layout, tuple(bases), threads
         self.layers = tuple(layout.layers)
         self._places = {layer: place for place, layer in enumerate(self.layers)}
@@ -144,7 +144,7 @@ class Warmed:
             if not self._unchanged(piece.part.file):
                 self._failed[number] = place, CHANGED
                 raise self._error(number)
-            advice.advise(self._bases[piece.part.file] + piece.start, piece.end - piece.start, advice.WILL_NEED)
+            self._advise(piece.part.file, piece.start, piece.end, advice.WILL_NEED)
 
     def forget(self, number: int) -> None:
         """The system's cache need not keep an absent expert's pages any longer, but those that it shares with another
@@ -155,7 +155,7 @@ class Warmed:
             end = piece.end - PAGE * (piece.after and self.state[number + 1] in held)
             if start < end and self.state[number] not in held:
                 file = piece.part.file
-                advice.advise(self._bases[file] + start, end - start, advice.NOT_NEEDED)
+                self._advise(file, start, end, advice.NOT_NEEDED)
                 advice.let_go(self._files[file].fileno(), start, end - start)
 
     def free(self, slot: int, room: int) -> None:
@@ -170,6 +170,10 @@ class Warmed:
     def rate(self) -> Rate:
         """Bytes a second with all threads reading, as seen so far; a usual disk's before the first read."""
         return Rate(self._bytes * self._threads / self._seconds) if self._seconds else USUAL_RATE
+
+    def _advise(self, file: int, start: int, end: int, how: str) -> None:
+        if base := self._bases[file]:
+            advice.advise(base + start, end - start, how)
 
     def _serve(self, files: Sequence[FileIO]) -> None:
         scratch = memoryview(bytearray(_CHUNK))

@@ -39,13 +39,28 @@ _MEMORY = 0.9  # of how long a layer takes, when another is timed
 def open_experts(options: EngineOptions, used: int, before: Collection[int], model: int) -> "Experts":
     """Of the model that was just loaded with these options; a token uses so many in each layer. `before`: where its
     files' mappings began before that. Raises ModelError, EngineError."""
-    place = partial(api.data_of, model) if options.gpu_layers or options.through_cache else None
+    place = _place(options, model)
     approximation = None
+    if options.low_experts and options.through_cache:
+        raise EngineError("nothing can stand in for an expert where pages cannot be moved", "open it without stand-ins")
     if options.low_experts:
         thresholds = Thresholds(options.low_above, options.skip_above)
         approximation = Approximation(Path(options.low_experts), thresholds, options.deterministic)
     header = read_header(Path(options.path))
     return Experts(header, used, Bytes(options.expert_memory), before, approximation, place, options.through_cache)
+
+
+def _place(options: EngineOptions, model: int) -> Callable[[str], int] | None:
+    """Of a tensor's bytes in memory, for whom they may lie elsewhere than in a mapping that the system tells of."""
+    if not (options.gpu_layers or options.through_cache):
+        return None
+    place = partial(api.data_of, model)
+    if options.through_cache:
+        try:
+            place("")
+        except EngineError:
+            return None  # it is only given advice the less
+    return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +88,7 @@ class Experts:
         """`before`: where its files' mappings began before it was loaded; `place`: of a tensor's bytes in memory, where
         some lie elsewhere than in the mapping; `through_cache`: no page can be moved. Raises ModelError, EngineError.
         """
-        mapped = _mapped(header, before, place) if place and through_cache else mapped_anew(header.files, before)
+        mapped = _mapped(header, before, place) if through_cache else mapped_anew(header.files, before)
         elsewhere = _elsewhere(header, mapped, place) if place else ()
         whole = Layout.of(header)
         copied = {(tensor.file, tensor.offset) for tensor in elsewhere}
@@ -163,7 +178,8 @@ class Experts:
             )
             for layer, place in self._places.items()
         )
-        return Offloaded(self.pinned + self.residency.bytes_held, int(read.sum()), layers)
+        pinned = self.pinned + self.residency.bytes_held if isinstance(self.store, Store) else Bytes(0)
+        return Offloaded(pinned, int(read.sum()), layers)
 
     def close(self) -> None:
         self.store.close()
@@ -200,14 +216,16 @@ class Experts:
             self.residency.improve()
 
 
-def _mapped(header: Header, before: Collection[int], place: Callable[[str], int]) -> tuple[Mapped, ...]:
-    """Its files' mappings as the system tells of them, or else as most of its tensors lie."""
+def _mapped(header: Header, before: Collection[int], place: Callable[[str], int] | None) -> tuple[Mapped, ...]:
+    """Its files' mappings as the system tells of them, or as most of its tensors lie; else of unknown place: 0."""
     with suppress(EngineError):
         return mapped_anew(header.files, before)
     found = []
     for path, size in zip(header.files, header.sizes, strict=True):
-        bases = Counter(place(name) - each.offset for name, each in header.tensors.items() if each.file == path)
-        found.append(Mapped(bases.most_common(1)[0][0], ((0, size),)))
+        tensors = [tensor for tensor in header.tensors.values() if tensor.file == path] if place else []
+        bases = Counter(place(tensor.name) - tensor.offset for tensor in tensors if place)
+        base = max(bases, key=bases.__getitem__, default=0)
+        found.append(Mapped(base if base > 0 and base % PAGE == 0 else 0, ((0, size),)))
     return tuple(found)
 
 

@@ -33,7 +33,8 @@ pytestmark = needs_maps
 
 @pytest.fixture(params=SHAPES)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    bench = make(tmp_path / "model.gguf", *request.param, Warmed)
+    sizes, first = request.param
+    bench = make(tmp_path / "model.gguf", sizes, first, Warmed)
     yield bench
     bench.store.close()
     bench.mapping.close()
@@ -226,7 +227,7 @@ def test_a_disk_that_fails_names_the_expert_and_the_place_and_the_others_come(be
 
 def test_a_read_that_never_ends_is_told_after_a_while(bench, monkeypatch):
     ends = threading.Event()
-    faulty(monkeypatch, lambda *_: None if ends.wait(20) else None)
+    faulty(monkeypatch, lambda *_: ends.wait(20) and None)
     load_all(bench)
     with pytest.raises(EngineError, match=r"expert \d of layer 1, at byte \d+ of .* takes too long"):
         bench.store.wait(ALL, seconds=0.01)
