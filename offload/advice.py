@@ -23,6 +23,11 @@ def let_go(file: int, offset: int, length: int) -> None:
     _tell(file, offset, length, "POSIX_FADV_DONTNEED")
 
 
+def will_read(file: int, offset: int, length: int) -> None:
+    """These bytes of an open file are about to be asked for, piece by piece."""
+    _tell(file, offset, length, "POSIX_FADV_WILLNEED")
+
+
 def read_as_asked(file: int) -> None:
     """Nothing beyond what is asked for is read of this open file."""
     _tell(file, 0, 0, "POSIX_FADV_RANDOM")

@@ -22,7 +22,7 @@ from .layout import Expert, Layout, Slice
 from .pinned import Part
 from .store import ABSENT, CHANGED, ENDED, FAILED, PAGE, QUEUED, READING, RESIDENT, USUAL_RATE, read_error
 
-_CHUNK = 1 << 20  # bytes of one read, which a thread has room for
+_CHUNK = 1 << 18  # bytes of one read, which a thread has room for and its processor's cache too
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +223,7 @@ class Warmed:
         try:
             if not self._unchanged(part.file):
                 return CHANGED
+            advice.will_read(file.fileno(), part.offset, part.size)
             while done < part.size:
                 got = _read(file, part.offset + done, scratch[: part.size - done])
                 if not got:
