@@ -22,6 +22,7 @@ from .layout import Expert, Layout, Slice
 from .pinned import Part
 from .store import ABSENT, CHANGED, ENDED, FAILED, PAGE, QUEUED, READING, RESIDENT, USUAL_RATE, read_error
 
+_HELD = (QUEUED, READING, RESIDENT)
 _CHUNK = 1 << 18  # bytes of one read, which a thread has room for and its processor's cache too
 
 
@@ -32,8 +33,6 @@ class _Piece:
     part: Slice
     start: int
     end: int
-    before: bool  # its first page is also the last of the expert before
-    after: bool  # its last page is also the first of the next one
 
 
 class _Job:
@@ -147,16 +146,20 @@ class Warmed:
             self._advise(piece.part.file, piece.start, piece.end, advice.WILL_NEED)
 
     def forget(self, number: int) -> None:
-        """The system's cache need not keep an absent expert's pages any longer, but those that it shares with another
-        that is held."""
-        held = (QUEUED, READING, RESIDENT)
+        """The system's cache need not keep an absent expert's pages any longer, but those that others may need."""
         for piece in self._pieces[number]:
-            start = piece.start + PAGE * (piece.before and self.state[number - 1] in held)
-            end = piece.end - PAGE * (piece.after and self.state[number + 1] in held)
-            if start < end and self.state[number] not in held:
-                file = piece.part.file
+            part, file = piece.part, piece.part.file
+            start = piece.start + PAGE * (part.offset > piece.start and self._needed(number, number - 1, part))
+            end = piece.end - PAGE * (part.end < piece.end and self._needed(number, number + 1, part))
+            if start < end and self.state[number] not in _HELD:
                 self._advise(file, start, end, advice.NOT_NEEDED)
                 advice.let_go(self._files[file].fileno(), start, end - start)
+
+    def _needed(self, number: int, other: int, part: Slice) -> bool:
+        """Whether the page that an expert's slice shares at this side is needed: by the next expert, if that is held,
+        or by what else may lie there."""
+        alone = part.size >= PAGE and number // self.layout.experts == other // self.layout.experts
+        return not alone or self.state[other] in _HELD
 
     def free(self, slot: int, room: int) -> None:
         """A slot has no memory of its own."""
@@ -275,18 +278,14 @@ def _pieces(layout: Layout) -> tuple[list[tuple[_Piece, ...]], tuple[int, ...]]:
     """Of every expert, layer by layer; and for every layer the bytes of the pages that hold an expert of it."""
     pieces, rooms = [], []
     for tensors in layout.layers.values():
-        each = []
-        for index in range(layout.experts):
-            parts = (tensor.of(index) for tensor in tensors)
-            each.append(tuple(_piece(part, index > 0, index + 1 < layout.experts) for part in parts))
+        each = [tuple(_piece(tensor.of(index)) for tensor in tensors) for index in range(layout.experts)]
         pieces += each
         rooms.append(sum(max(piece.end - piece.start for piece in of_tensor) for of_tensor in zip(*each, strict=True)))
     return pieces, tuple(rooms)
 
 
-def _piece(part: Slice, follows: bool, precedes: bool) -> _Piece:
-    start, end = part.offset // PAGE * PAGE, -(-part.end // PAGE) * PAGE
-    return _Piece(part, start, end, follows and part.offset % PAGE > 0, precedes and part.end % PAGE > 0)
+def _piece(part: Slice) -> _Piece:
+    return _Piece(part, part.offset // PAGE * PAGE, -(-part.end // PAGE) * PAGE)
 
 
 def _opened(opening: contextlib.ExitStack, paths: Sequence[Path]) -> list[FileIO]:

@@ -46,6 +46,17 @@ def pages(bench: Bench, number: int) -> set[int]:
     return {page for part in parts for page in range(part.offset // PAGE, -(-part.end // PAGE))}
 
 
+def own(bench: Bench, number: int) -> set[int]:
+    """Those that it shares with nothing else."""
+    parts = bench.layout.slices(bench.store.expert(number))
+    return {page for part in parts for page in range(-(-part.offset // PAGE), part.end // PAGE)}
+
+
+def left(bench: Bench, pages: set[int]) -> bool:
+    """Whether the system's cache let these pages go, but for one that the system itself may hold just now."""
+    return len(pages & cached_pages(bench.path)) <= 1
+
+
 def load_all(bench: Bench) -> None:
     for number in ALL.tolist():
         bench.store.load(number, 0)
@@ -87,9 +98,8 @@ def test_what_was_loaded_is_in_memory_and_leaves_it_when_it_goes(bench):
         assert bench.store.state[number] == RESIDENT and pages(bench, number) <= cached_pages(bench.path)
         assert bench.seen(bench.store.expert(number))  # whoever looked maps them
         bench.store.evict(number)
-        assert bench.store.state[number] == ABSENT and not pages(bench, number) & cached_pages(bench.path)
-        assert bench.seen(bench.store.expert(number))
-        bench.store.forget(number)
+        assert bench.store.state[number] == ABSENT and left(bench, own(bench, number))
+    assert bench.all_seen()
     assert bench.store.counts[:2] == (sum(int(bench.layout.size_of(layer)) for layer in (1, 3)) * EXPERTS, len(ALL))
     assert bench.store.read.sum() == bench.store.counts[0]
 
@@ -102,26 +112,22 @@ def test_pages_that_a_held_neighbour_shares_stay_until_it_goes_too(bench):
     bench.store.wait(trio)
     bench.store.evict(2)
     kept = pages(bench, 1) | pages(bench, 3)
-    assert kept <= cached_pages(bench.path) and not (pages(bench, 2) - kept) & cached_pages(bench.path)
+    assert kept <= cached_pages(bench.path) and left(bench, pages(bench, 2) - kept)
     bench.store.evict(1)
     bench.store.evict(3)
-    assert not (kept | pages(bench, 2)) & cached_pages(bench.path)
+    assert left(bench, own(bench, 1) | own(bench, 2) | own(bench, 3))
+    if len(own(bench, 2)) > 1:  # else a page may be more than two experts'
+        assert left(bench, pages(bench, 2))
 
 
-def test_a_victim_leaves_as_its_slot_is_taken_unless_it_comes_again(bench):
+def test_a_victim_leaves_as_its_slot_is_taken(bench):
     leave(bench.path)
     bench.store.load(0, 0)
     bench.store.wait(np.array([0]))
     bench.store.load(4, 0, victim=0)
     assert bench.store.state[0] == ABSENT
     bench.store.wait(np.array([4]))
-    assert pages(bench, 4) <= cached_pages(bench.path) and not (pages(bench, 0) - pages(bench, 4)) & cached_pages(
-        bench.path
-    )
-    bench.store.load(2, 0, victim=4)
-    bench.store.load(4, 1)
-    bench.store.wait(np.array([2, 4]))
-    assert pages(bench, 2) | pages(bench, 4) <= cached_pages(bench.path)
+    assert pages(bench, 4) <= cached_pages(bench.path) and left(bench, own(bench, 0))
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -169,8 +175,29 @@ def test_many_reads_are_in_flight_while_others_look(bench):
     assert not wrong and bench.store.counts[1] == 10 * len(ALL) and bench.store.rate > 0
 
 
+def one_thread(path: Path) -> Bench:
+    sizes, first = SHAPES[0]
+    return make(path, sizes, first, lambda layout, bases, threads: Warmed(layout, bases, 1))
+
+
+def test_a_victim_that_came_again_before_its_slot_is_read_into_stays(tmp_path, monkeypatch):
+    bench = one_thread(tmp_path / "model.gguf")
+    bench.store.load(4, 0)
+    bench.store.wait(np.array([4]))
+    ends = threading.Event()
+    faulty(monkeypatch, lambda *_: ends.wait(10) and None)
+    bench.store.load(0, 1)
+    bench.store.load(2, 0, victim=4, urgent=False)
+    bench.store.load(4, 2)
+    ends.set()
+    bench.store.wait(np.array([0, 2, 4]))
+    assert pages(bench, 2) | pages(bench, 4) <= cached_pages(bench.path)
+    bench.store.close()
+    bench.mapping.close()
+
+
 def test_who_is_hurried_overtakes_those_who_wait(tmp_path, monkeypatch):
-    bench = make(tmp_path / "model.gguf", *SHAPES[0], lambda layout, bases, threads: Warmed(layout, bases, 1))
+    bench = one_thread(tmp_path / "model.gguf")
     begun: list[int] = []
     gate = threading.Event()
 

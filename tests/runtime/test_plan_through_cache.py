@@ -1,5 +1,5 @@
-"""Where pages cannot be moved experts are planned through the system's cache, exactly, and the plan says so; where files
-cannot be read directly it says that."""
+"""Where pages cannot be moved experts are planned through the system's cache, exactly, and the plan says so; where
+files cannot be read directly it says that."""
 
 from dataclasses import replace
 from pathlib import Path
