@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ..units import Bytes
-from .expert_costs import MEASURED_ROUTING, USUAL_ROUTING, bytes_per_token, disk_rate, expected_quality, kept_share
+from .expert_costs import MEASURED_ROUTING, USUAL_ROUTING, bytes_per_token, expected_quality, kept_share, reading_rate
 from .footprint import Placement, repacked_weights
 from .model import ModelSpec
 from .quality import OFF
@@ -116,7 +116,7 @@ def _why_expert_memory(search: Search, placement: Placement) -> str:
         return "all of them are mapped" if search.model.experts else "a dense model"
     routing = search.costs.routing
     share, size = kept_share(search.model, placement), bytes_per_token(search.model, placement, routing)
-    rate = disk_rate(search.machine, str(search.model.paths[0])) / 1e9
+    rate = reading_rate(search.machine, search.model, placement) / 1e9
     rests_on = MEASURED_ROUTING if routing else USUAL_ROUTING
     rests_on += " and measured stand-ins" if placement.stand_ins else ""
     waits = f"a token waits for about {size} of others by {rests_on}, read at {rate:.1f} GB/s"
