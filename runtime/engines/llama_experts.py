@@ -111,7 +111,7 @@ class Experts:
         else:
             self.pinned = pin(dense, READERS)
             self.store = Store(layout, bases, READERS, planes)
-        pieces = max(map(len, layout.layers.values()))
+        count, pieces = layout.experts * len(layout.layers), max(map(len, layout.layers.values()))
         self._places = {layer: place for place, layer in enumerate(layout.layers)}
         policy = make_policy(POLICY, len(layout.layers), layout.experts)
         try:
@@ -121,7 +121,7 @@ class Experts:
                 layout.experts,
                 used,
                 Bytes(budget - self.store.staging),
-                most_mappings() // (2 * pieces),
+                count if through_cache else most_mappings() // (2 * pieces),
                 strict=approximation is not None and approximation.strict,
             )
             self.predictor = Predictor(_gates(header, layout), used, AHEAD)
