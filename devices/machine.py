@@ -57,7 +57,7 @@ class Machine:
     disks: tuple[Disk, ...] = ()
     page: Bytes = _PAGE
     can_move_pages: bool = False
-    can_read_directly: bool = False
+    can_read_directly: bool = False  # past the system's cache
     sources: tuple[str, ...] = ()
 
     @property

@@ -60,8 +60,10 @@ def _machine_memory(root: Path) -> tuple[Bytes, Bytes]:
 
 
 def _moves_pages() -> bool:
-    """Whether pages can be moved over other pages, found by moving one."""
+    """Whether pages can be moved over other pages, found by moving one, out of memory that is a file."""
     page = mmap.PAGESIZE
+    if not hasattr(os, "memfd_create"):
+        return False
     try:
         move = ctypes.CDLL(None, use_errno=True).mremap
     except (AttributeError, OSError, TypeError):

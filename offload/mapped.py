@@ -1,6 +1,5 @@
 """Which parts of a file this process has mapped, and where: pages are moved nowhere else."""
 
-import ctypes
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,13 +7,15 @@ from pathlib import Path
 
 from ..devices.kernel import read_text
 from ..errors import EngineError
+from .advice import advise
 
 _MOST = 1 << 24  # bytes of what the system tells of this process
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """One mapping of a file. Its first byte lies at `base`, or would: an engine unmaps what it does not need."""
+    """One mapping of a file. Its first byte lies at `base`, or would: an engine unmaps what it does not need. 0: nobody
+    knows where."""
 
     base: int
     runs: tuple[tuple[int, int], ...]  # [start, end) in the file, ascending, whole pages
@@ -23,19 +24,20 @@ class Mapped:
         """Whether all of these bytes of the file are mapped."""
         return any(first <= start and end <= last for first, last in self.runs)
 
-    def advise(self, advice: int) -> None:
-        """Tells the system how all of it is used: a MADV_ of mmap."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        for first, last in self.runs:
-            libc.madvise(ctypes.c_void_p(self.base + first), ctypes.c_size_t(last - first), advice)
+    def advise(self, how: str) -> None:
+        """Tells the system how all of it is used: see advice.py."""
+        for first, last in self.runs if self.base else ():
+            advise(self.base + first, last - first, how)
 
 
 def mappings_of(path: Path) -> list[Mapped]:
-    """All there are, shared or not, by their address."""
+    """All there are, shared or not, by their address; none where the system does not tell."""
+    if not (maps := read_text(Path("/proc/self/maps"), _MOST)):
+        return []
     about = path.stat()
     number, name = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x} {about.st_ino}", str(path.resolve())
     found: dict[int, list[tuple[int, int]]] = {}
-    for line in read_text(Path("/proc/self/maps"), _MOST).splitlines():
+    for line in maps.splitlines():
         place, _, offset, device, node, *rest = line.split(maxsplit=5)
         # Some file systems (btrfs, overlayfs) tell another device here than a file's own.
         if f"{device} {node}" != number and rest != [name]:

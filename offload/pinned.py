@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ..errors import EngineError, ModelUnreadable
 from ..units import Bytes
+from .advice import let_go, read_as_asked
 
 PAGE = mmap.PAGESIZE
 _CHUNK = 4 << 20  # bytes of one read
-_FIXED_SHARED = mmap.MAP_SHARED | 0x10 | getattr(mmap, "MAP_POPULATE", 0)  # MAP_FIXED
+_FIXED_SHARED = getattr(mmap, "MAP_SHARED", 1) | 0x10 | getattr(mmap, "MAP_POPULATE", 0)  # MAP_FIXED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def pin(parts: Sequence[Part], readers: int) -> Bytes:
 def _read(path: Path, offset: int, into: memoryview) -> None:
     with into, contextlib.ExitStack() as opened:
         try:
-            file = _opened(path)
+            file, direct = _opened(path)
             opened.callback(os.close, file)
             done = 0
             while done < len(into):
@@ -76,15 +77,20 @@ def _read(path: Path, offset: int, into: memoryview) -> None:
                     raise ModelUnreadable(f"{path} ends within its weights, at {offset + done}", "download it again")
                 done += got
                 done -= done % PAGE if done < len(into) else 0  # direct reads begin at whole pages
+            if not direct:
+                let_go(file, offset, len(into))
         except OSError as error:
             raise ModelUnreadable(f"cannot read {path} at {offset}: {error.strerror}", "check the disk") from error
 
 
-def _opened(path: Path) -> int:
+def _opened(path: Path) -> tuple[int, bool]:
+    """To read from, and whether that is past the system's cache."""
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT), True
     except (AttributeError, OSError):
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        read_as_asked(file)
+        return file, False
 
 
 def _show(memory: int, start: int, part: Part) -> None:

@@ -11,6 +11,7 @@
 #include "planes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -170,6 +171,8 @@ static int fetch(const File *file, char *to, int64_t length, int64_t offset, int
         tries = got < page ? tries + 1 : 0;
         if (done < whole && tries == TRIES) return ENDED;
     }
+    /* What came through the system's cache is in memory twice now. */
+    if (file->direct == file->plain) posix_fadvise(file->plain, offset, length, POSIX_FADV_DONTNEED);
     return 0;
 }
 

@@ -15,13 +15,14 @@ import numpy as np
 from ..compiled import library
 from ..errors import EngineError, ModelChanged, ModelUnreadable
 from ..units import Bytes, Rate
+from .advice import read_as_asked
 from .layout import Expert, Layout
 from .planes import TABLE, Planes
 
 ABSENT, QUEUED, READING, RESIDENT, FAILED = range(5)  # states, as in store.c
-_CHANGED, _ENDED = -1, -2
+CHANGED, ENDED = -1, -2  # beside errno: why a read failed, as in store.c
 PAGE = mmap.PAGESIZE
-_USUAL_RATE = Rate(1e9)
+USUAL_RATE = Rate(1e9)
 
 
 class _Piece(ctypes.Structure):
@@ -181,7 +182,7 @@ class Store:
         for place, length, _, file in self._parts(number):
             known, about = self._files[file], os.fstat(self._files[file].plain)
             if (about.st_size, *divmod(about.st_mtime_ns, 10**9)) != (known.size, known.seconds, known.nanoseconds):
-                self._failed_piece[number], self._failure[number] = 0, _CHANGED
+                self._failed_piece[number], self._failure[number] = 0, CHANGED
                 raise self._error(number, late=False)
             self._libc.madvise(ctypes.c_void_p(place), ctypes.c_size_t(length), mmap.MADV_WILLNEED)
 
@@ -214,7 +215,7 @@ class Store:
     def rate(self) -> Rate:
         """Bytes a second with all threads reading, as seen so far; a usual disk's before the first read."""
         size, _, seconds = self.counts
-        return Rate(size * self._threads / seconds) if seconds else _USUAL_RATE
+        return Rate(size * self._threads / seconds) if seconds else USUAL_RATE
 
     def _error(self, number: int, late: bool) -> Exception:
         expert, place = self.expert(number), int(self._failed_piece[number])
@@ -224,14 +225,18 @@ class Store:
         if self._lows and self.low[number]:
             stands_in = self._lows[number * self._per_expert + place]
             file, offset = stands_in.file, stands_in.offset
-        path = self._paths[file]
-        where = f"expert {expert.index} of layer {expert.layer}, at byte {int(offset)} of {path}"
-        if late:
-            return EngineError(f"reading {where} takes too long", "check the disk")
-        if failure == _CHANGED:
-            return ModelChanged(f"{path} changed while it was in use ({where})", "load the model again")
-        reason = "the file ends there" if failure == _ENDED else os.strerror(failure)
-        return ModelUnreadable(f"cannot read {where}: {reason}", "check the disk and the file")
+        return read_error(expert, self._paths[file], offset, failure, late)
+
+
+def read_error(expert: Expert, path: Path, offset: int, failure: int, late: bool) -> Exception:
+    """What became of reading an expert that lies there; `failure`: errno, CHANGED or ENDED."""
+    where = f"expert {expert.index} of layer {expert.layer}, at byte {int(offset)} of {path}"
+    if late:
+        return EngineError(f"reading {where} takes too long", "check the disk")
+    if failure == CHANGED:
+        return ModelChanged(f"{path} changed while it was in use ({where})", "load the model again")
+    reason = "the file ends there" if failure == ENDED else os.strerror(failure)
+    return ModelUnreadable(f"cannot read {where}: {reason}", "check the disk and the file")
 
 
 def _pieces(layout: Layout, bases: Sequence[int]) -> tuple[Any, tuple[int, ...]]:
@@ -288,6 +293,7 @@ def _opened(opening: contextlib.ExitStack, paths: Sequence[Path]) -> tuple[bool,
             opening.callback(os.close, past)
         except (AttributeError, OSError):
             direct, past = False, plain
+            read_as_asked(plain)  # what it is read through is let go, and nothing else is to come in
         seconds, nanoseconds = divmod(about.st_mtime_ns, 10**9)
         files.append(_File(past, plain, about.st_size, seconds, nanoseconds))
     return direct, files

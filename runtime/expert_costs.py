@@ -15,6 +15,7 @@ from .quality import Quality
 # seen with routing as local as is reported of real models.
 _USUAL_HITS = ((0.0, 0.0), (0.25, 0.64), (0.4, 0.75), (0.5, 0.81), (0.6, 0.86), (1.0, 1.0))
 _USUAL_DISK = Rate(1e9)
+_THROUGH_CACHE = 0.6  # of what is read directly: the system makes room for pages first, and copies what is in them
 MEASURED_ROUTING, USUAL_ROUTING = "measured routing", "usual routing"  # what hits rest on
 COMPUTING = 1.35  # times as long as alone: readers and their bookkeeping take a part of the processor
 
@@ -73,7 +74,13 @@ def reading_seconds(
     whole = (1 - kept_share(model, placement)) * model.experts * sum(expert_rooms(model))
     exact = replace(placement, expert_memory=placement.expert_memory - placement.staging, stand_ins=None)
     lacking = float(bytes_per_token(model, placement if rows == 1 else exact, routing) * rows)
-    return min(lacking, whole) / disk_rate(machine, str(model.paths[0]))
+    return min(lacking, whole) / reading_rate(machine, model, placement)
+
+
+def reading_rate(machine: Machine, model: ModelSpec, placement: Placement) -> Rate:
+    """At which its experts come in. A disk that is not read directly was not measured so either."""
+    slower = _THROUGH_CACHE if placement.through_cache and machine.can_read_directly else 1.0
+    return Rate(slower * disk_rate(machine, str(model.paths[0])))
 
 
 def disk_rate(machine: Machine, path: str) -> Rate:

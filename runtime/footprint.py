@@ -54,6 +54,7 @@ class Placement:
     experts_in_memory: int = 0  # the first so many layers keep their experts in main memory
     # Bytes for experts that are read as they are needed, none of them on a GPU; 0: all of the file is mapped.
     expert_memory: int = 0
+    through_cache: bool = False  # those bytes are the system's cache, since pages cannot be moved into place
     stand_ins: StandIns | None = None  # for experts that count for little; None: all are exact
 
     @property
@@ -159,9 +160,10 @@ def _weights(model: ModelSpec, placement: Placement) -> tuple[Allocation, ...]:
         return (Allocation(MEMORY, "weights", mapped_weights(model, placement), "mapped"),)
     experts = model.bytes_of("experts")
     dense, beside = Bytes(mapped_weights(model, placement) - experts), min(_BESIDE_EXPERTS, Bytes(experts / 20))
+    kind = "mapped" if placement.through_cache else "pinned"
     return (
-        Allocation(MEMORY, "dense weights", dense, "pinned"),
-        Allocation(MEMORY, "experts", Bytes(placement.expert_memory) - placement.staging, "pinned"),
+        Allocation(MEMORY, "dense weights", dense, kind),
+        Allocation(MEMORY, "experts", Bytes(placement.expert_memory) - placement.staging, kind),
         Allocation(MEMORY, "room to read stand-ins", placement.staging, "anonymous"),
         Allocation(MEMORY, "pages beside experts", beside, "mapped"),
     )

@@ -47,8 +47,8 @@ class Estimate:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A full placement. `choices`: context, sequences, kv_type, threads, threads_prefill, batch, ubatch, outputs,
-    repack, gpu_layers, experts_in_memory, expert_memory (bytes), low_experts (a path), low_above, skip_above,
-    deterministic."""
+    repack, gpu_layers, experts_in_memory, expert_memory (bytes), through_cache, low_experts (a path), low_above,
+    skip_above, deterministic."""
 
     goal: Goal
     machine: Machine
@@ -92,11 +92,13 @@ def cautions(plan: Plan) -> tuple[str, ...]:
     goal, processor = plan.goal, plan.machine.processor
     context, kind = int(plan.choices["context"].value), plan.choices["kv_type"]
     managed, stand_ins = bool(plan.choices["expert_memory"].value), plan.choices["low_experts"]
+    slower = plan.choices["through_cache"].value or not plan.machine.can_read_directly
     told = (
         beyond(plan.model, context),
         f"the KV cache is {kind.value}: {kind.reason}" if goal.kv_type not in (None, kind.value) else "",
         f"approximate: the KV cache is {kind.value}, which changes the text" if kind.value in SMALLER_KV else "",
         f"not all experts fit: {plan.choices['expert_memory'].reason}; {plan.decode}" if managed else "",
+        plan.choices["through_cache"].reason if managed and slower else "",
         f"approximate: {stand_ins.reason}, which changes the text" if stand_ins.value else "",
         stand_ins.reason if goal.approximate and managed and not stand_ins.value else "",
         f"{goal.threads} threads share {processor.threads}" if (goal.threads or 0) > processor.threads else "",

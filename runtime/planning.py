@@ -8,7 +8,7 @@ from ..compiled import library
 from ..devices.machine import Machine
 from ..devices.measure import measured
 from ..devices.paths import cache_dir
-from ..devices.probe import probe
+from ..devices.probe import probe, reads_directly
 from ..errors import PlanRefused, SettingError
 from .calibrate import known_costs
 from .model import ModelSpec
@@ -44,11 +44,16 @@ def this_machine(say: Say = nobody) -> Machine:
     return replace(machine, can_move_pages=machine.can_move_pages and library("accel.offload._store") is not None)
 
 
+def seen_by(model: ModelSpec, machine: Machine) -> Machine:
+    """This machine, as far as a model's files go: whether they can be read past the system's cache."""
+    return replace(machine, can_read_directly=all(map(reads_directly, map(Path, model.paths))))
+
+
 def plan_for(path: Path, goal: Goal, machine: Machine, say: Say = nobody) -> Plan | Refusal:
     """A plan to run a model here. Raises a ModelError, EngineError, or what a cache without room raises."""
     model = ModelSpec.read(path)
     costs = known_costs(machine, model, goal, cache_dir(), say)
-    return make_plan(machine, model, goal, replace(costs, stand_ins=stand_ins_of(model)))
+    return make_plan(seen_by(model, machine), model, goal, replace(costs, stand_ins=stand_ins_of(model)))
 
 
 def plan_or_raise(path: Path, goal: Goal, machine: Machine, say: Say = nobody) -> Plan:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ..units import Bytes
-from .expert_costs import MEASURED_ROUTING, USUAL_ROUTING, bytes_per_token, disk_rate, expected_quality, kept_share
+from .expert_costs import MEASURED_ROUTING, USUAL_ROUTING, bytes_per_token, expected_quality, kept_share, reading_rate
 from .footprint import Placement, repacked_weights
 from .model import ModelSpec
 from .quality import OFF
@@ -38,6 +38,7 @@ def choices_of(search: Search, placement: Placement, threads: int, rests_on: str
         "gpu_layers": Choice(placement.gpu_layers, _why_gpu_layers(search, placement)),
         "experts_in_memory": Choice(placement.experts_in_memory, _why_experts(search, placement)),
         "expert_memory": Choice(placement.expert_memory, _why_expert_memory(search, placement)),
+        "through_cache": Choice(placement.through_cache, _why_through_cache(search, placement)),
         **_stand_ins(search, placement),
     }
 
@@ -115,11 +116,22 @@ def _why_expert_memory(search: Search, placement: Placement) -> str:
         return "all of them are mapped" if search.model.experts else "a dense model"
     routing = search.costs.routing
     share, size = kept_share(search.model, placement), bytes_per_token(search.model, placement, routing)
-    rate = disk_rate(search.machine, str(search.model.paths[0])) / 1e9
+    rate = reading_rate(search.machine, search.model, placement) / 1e9
     rests_on = MEASURED_ROUTING if routing else USUAL_ROUTING
     rests_on += " and measured stand-ins" if placement.stand_ins else ""
     waits = f"a token waits for about {size} of others by {rests_on}, read at {rate:.1f} GB/s"
     return f"{share:.0%} of the experts fit; {waits}"
+
+
+def _why_through_cache(search: Search, placement: Placement) -> str:
+    """How experts come into memory."""
+    if not placement.expert_memory:
+        return "all of them are mapped" if search.model.experts else "a dense model"
+    if placement.through_cache:
+        return "experts come through the system's cache: pages cannot be moved here"
+    if not search.machine.can_read_directly:
+        return f"reads go through the system's cache: {search.model.paths[0]} cannot be read directly"
+    return "pages are moved into place, read past the system's cache"
 
 
 def _stand_ins(search: Search, placement: Placement) -> dict[str, Choice]:
@@ -155,6 +167,8 @@ def _why_no_stand_ins(search: Search, placement: Placement) -> str:
     if not placement.expert_memory:
         return "all experts are in memory" if search.model.experts else "a dense model"
     known = search.costs.stand_ins
+    if placement.through_cache and search.goal.approximate:
+        return "the text stays exact: nothing can stand in for an expert where pages cannot be moved"
     if known.problem and search.goal.approximate:
         return known.problem
     if not search.goal.approximate:

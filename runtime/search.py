@@ -140,10 +140,11 @@ class Search:
     def barely_managed(self, contexts: Sequence[int]) -> Iterator[Placement]:
         """The same with what one token uses and no more: without a GPU, and with little or much of all else on it."""
         rooms = expert_rooms(self.model)
-        if self.machine.can_move_pages and rooms and contexts:
+        if rooms and contexts:
+            through_cache, memory = not self.machine.can_move_pages, least_budget(rooms, self.model.experts_used)
             for kind in self.kv_types:
                 placement = _placement(self.model, self.goal, min(contexts), kind, UBATCHES[-1])
-                least = replace(placement, expert_memory=least_budget(rooms, self.model.experts_used))
+                least = replace(placement, expert_memory=memory, through_cache=through_cache)
                 yield least
                 if self.beside:
                     most = self._last_that_fits_gpu([least, *self._dense_on_gpu(least)])
@@ -166,10 +167,11 @@ class Search:
         return [replace(placement, gpu_layers=count, experts_in_memory=layers) for count in range(1, layers + 2)]
 
     def with_stand_ins(self, exact: Placement) -> Placement | None:
-        """The same within the same memory, or None where there are none, or they leave too little for one token."""
+        """The same within the same memory, or None where there are none, or they leave too little for one token, or
+        have no place to be expanded into."""
         stand_ins = self.costs.stand_ins.of(self.goal.deterministic)
         least = least_budget(expert_rooms(self.model), self.model.experts_used)
-        if stand_ins is None or exact.expert_memory - stand_ins.staging < least:
+        if exact.through_cache or stand_ins is None or exact.expert_memory - stand_ins.staging < least:
             return None
         return replace(exact, stand_ins=stand_ins)
 

@@ -17,7 +17,7 @@ from .footprint import GPU, MEMORY, WORKER, Allocation, total
 from .library.find import plannable
 from .model import ModelSpec
 from .plan import Estimate, Plan, Refusal, cautions, make_plan
-from .planning import goal_of, refused, this_machine
+from .planning import goal_of, refused, seen_by, this_machine
 from .quality_file import stand_ins_of
 from .search import Goal
 from .settings import Settings
@@ -48,7 +48,7 @@ def run(settings: Settings, machine: str | None, explain: bool, json: bool) -> i
 
     def plan(path: Path) -> Plan | Refusal:
         model = ModelSpec.read(path)  # what is wrong with a file is said before anything is measured
-        here = measured_here()
+        here = seen_by(model, measured_here())
         target = card or here
         costs = replace(_costs(here, target, model, goal), stand_ins=stand_ins_of(model))
         return make_plan(target, model, goal, costs)

@@ -2,7 +2,9 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 
 from ...devices.mappings import most_mappings
 from ...errors import EngineError
+from ...offload import advice
 from ...offload.gguf_header import Header, Tensor, read_header
 from ...offload.layout import Layout
 from ...offload.mapped import Mapped, mapped_anew
@@ -20,7 +23,8 @@ from ...offload.policy import make_policy
 from ...offload.precision import Thresholds
 from ...offload.predict import Gate, Predictor
 from ...offload.residency import Residency
-from ...offload.store import Store
+from ...offload.store import PAGE, Store
+from ...offload.warmed import Warmed, warm
 from ...units import Bytes
 from . import llama_api as api
 from .base import LayerUse, Offloaded
@@ -37,13 +41,28 @@ _MEMORY = 0.9  # of how long a layer takes, when another is timed
 def open_experts(options: EngineOptions, used: int, before: Collection[int], model: int) -> "Experts":
     """Of the model that was just loaded with these options; a token uses so many in each layer. `before`: where its
     files' mappings began before that. Raises ModelError, EngineError."""
-    place = partial(api.data_of, model) if options.gpu_layers else None
+    place = _place(options, model)
     approximation = None
+    if options.low_experts and options.through_cache:
+        raise EngineError("nothing can stand in for an expert where pages cannot be moved", "open it without stand-ins")
     if options.low_experts:
         thresholds = Thresholds(options.low_above, options.skip_above)
         approximation = Approximation(Path(options.low_experts), thresholds, options.deterministic)
     header = read_header(Path(options.path))
-    return Experts(header, used, Bytes(options.expert_memory), before, approximation, place)
+    return Experts(header, used, Bytes(options.expert_memory), before, approximation, place, options.through_cache)
+
+
+def _place(options: EngineOptions, model: int) -> Callable[[str], int] | None:
+    """Of a tensor's bytes in memory, for whom they may lie elsewhere than in a mapping that the system tells of."""
+    if not (options.gpu_layers or options.through_cache):
+        return None
+    place = partial(api.data_of, model)
+    if options.through_cache:
+        try:
+            place("")
+        except EngineError:
+            return None  # it is only given advice the less
+    return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +85,12 @@ class Experts:
         before: Collection[int] = (),
         approximation: Approximation | None = None,
         place: Callable[[str], int] | None = None,
+        through_cache: bool = False,
     ) -> None:
         """`before`: where its files' mappings began before it was loaded; `place`: of a tensor's bytes in memory, where
-        some lie elsewhere than in the mapping. Raises ModelError, EngineError."""
-        mapped = mapped_anew(header.files, before)
+        some lie elsewhere than in the mapping; `through_cache`: no page can be moved. Raises ModelError, EngineError.
+        """
+        mapped = _mapped(header, before, place) if through_cache else mapped_anew(header.files, before)
         elsewhere = _elsewhere(header, mapped, place) if place else ()
         whole = Layout.of(header)
         copied = {(tensor.file, tensor.offset) for tensor in elsewhere}
@@ -81,9 +102,18 @@ class Experts:
             raise EngineError("this model has no experts to keep apart", "open it without memory for experts")
         self.approximation = approximation
         planes = Planes.read(approximation.path, header, whole) if approximation else None
-        self.pinned = pin(_dense(layout, header, mapped, elsewhere), READERS)
-        self.store = Store(layout, [each.base for each in mapped], READERS, planes)
-        pieces = max(map(len, layout.layers.values()))
+        dense, bases = _dense(layout, header, mapped, elsewhere), [each.base for each in mapped]
+        self.store: Store | Warmed
+        if through_cache:
+            for each in mapped:
+                each.advise(advice.USUAL)  # what the system took back comes in more than a page at once
+            self.pinned = Bytes(0)
+            warm(dense, READERS)
+            self.store = Warmed(layout, bases, READERS)
+        else:
+            self.pinned = pin(dense, READERS)
+            self.store = Store(layout, bases, READERS, planes)
+        count, pieces = layout.experts * len(layout.layers), max(map(len, layout.layers.values()))
         self._places = {layer: place for place, layer in enumerate(layout.layers)}
         policy = make_policy(POLICY, len(layout.layers), layout.experts)
         try:
@@ -93,7 +123,7 @@ class Experts:
                 layout.experts,
                 used,
                 Bytes(budget - self.store.staging),
-                most_mappings() // (2 * pieces),
+                count if through_cache else most_mappings() // (2 * pieces),
                 strict=approximation is not None and approximation.strict,
             )
             self.predictor = Predictor(_gates(header, layout), used, AHEAD)
@@ -154,7 +184,8 @@ class Experts:
             )
             for layer, place in self._places.items()
         )
-        return Offloaded(self.pinned + self.residency.bytes_held, int(read.sum()), layers)
+        pinned = self.pinned + self.residency.bytes_held if isinstance(self.store, Store) else Bytes(0)
+        return Offloaded(pinned, int(read.sum()), layers)
 
     def close(self) -> None:
         self.store.close()
@@ -189,6 +220,19 @@ class Experts:
             asked += self.residency.expect(later, experts, len(experts) if prompt else room, prompt, wanted)
         if self.approximation and not prompt:
             self.residency.improve()
+
+
+def _mapped(header: Header, before: Collection[int], place: Callable[[str], int] | None) -> tuple[Mapped, ...]:
+    """Its files' mappings as the system tells of them, or as most of its tensors lie; else of unknown place: 0."""
+    with suppress(EngineError):
+        return mapped_anew(header.files, before)
+    found = []
+    for path, size in zip(header.files, header.sizes, strict=True):
+        tensors = [tensor for tensor in header.tensors.values() if tensor.file == path] if place else []
+        bases = Counter(place(tensor.name) - tensor.offset for tensor in tensors if place)
+        base = max(bases, key=bases.__getitem__, default=0)
+        found.append(Mapped(base if base > 0 and base % PAGE == 0 else 0, ((0, size),)))
+    return tuple(found)
 
 
 def _elsewhere(header: Header, mapped: Sequence[Mapped], place: Callable[[str], int]) -> tuple[Tensor, ...]:

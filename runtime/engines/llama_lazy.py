@@ -3,12 +3,12 @@ nodes: it asks the processor's backend whether this is one, and while a model lo
 to a GPU is read as it is copied."""
 
 import ctypes
-import mmap
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ...errors import EngineError
+from ...offload import advice
 from ...offload.mapped import Mapped, mapped_anew
 from . import llama_api as api
 
@@ -68,10 +68,10 @@ class Copying:
         self._left = 0.0  # the fraction until which all was let go
 
     def __call__(self, fraction: float) -> bool:
-        """Called before each tensor. Raises EngineError."""
+        """Called before each tensor."""
         if not self._mapped:
-            self._mapped = mapped_anew(self._files, self._before)
-            self._advise(mmap.MADV_SEQUENTIAL)
+            self._look()
+            self._advise(advice.IN_ORDER)
         elif (fraction - self._left) * self._size >= _AT_ONCE:
             self._let_go()
             self._left = fraction
@@ -79,19 +79,20 @@ class Copying:
 
     def end(self) -> None:
         """The model is loaded, and nothing of its mapping moved yet."""
-        self._mapped = mapped_anew(self._files, self._before)  # some of it was unmapped
+        self._look()  # some of it was unmapped
         self._let_go()
-        self._advise(mmap.MADV_RANDOM)
+        self._advise(advice.AT_RANDOM)
 
-    def _advise(self, advice: int) -> None:
+    def _look(self) -> None:
+        with suppress(EngineError):  # where the system does not tell of mappings, it is not told about them either
+            self._mapped = mapped_anew(self._files, self._before)
+
+    def _advise(self, how: str) -> None:
         for mapped in self._mapped:
-            mapped.advise(advice)
+            mapped.advise(how)
 
     def _let_go(self) -> None:
-        self._advise(mmap.MADV_DONTNEED)
+        self._advise(advice.NOT_NEEDED)
         for path in self._files:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-            finally:
-                os.close(file)
+            with path.open("rb", buffering=0) as file:
+                advice.let_go(file.fileno(), 0, 0)

@@ -24,6 +24,8 @@ class EngineOptions:
     overrides: tuple[tuple[str, str], ...] = ()  # (pattern of tensor names, buffer type), the first that matches
     flash_attention: bool = True
     expert_memory: int = 0  # bytes that experts may take; 0: all of the file is mapped, and the system decides
+    # Pages cannot be moved here: experts are read into the system's cache, which is hoped to keep as much of them.
+    through_cache: bool = False
     low_experts: str = ""  # the file of stand-ins for experts, where the text may differ; "": all are exact
     low_above: float = 0.6  # thresholds of offload/precision.py
     skip_above: float = 0.9

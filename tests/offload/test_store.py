@@ -3,9 +3,10 @@
 import mmap
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from accel.offload.layout import Expert, ExpertTensor, Layout
 from accel.offload.mapped import mappings_of
 from accel.offload.store import ABSENT, PAGE, RESIDENT, Store, _library
 from accel.units import Bytes
+
+from .cached import cached_pages, leave
 
 EXPERTS = 6
 
@@ -32,7 +35,7 @@ class Bench:
     content: bytes
     mapping: mmap.mmap
     base: int  # of the mapping
-    store: Store
+    store: Any  # a Store or a Warmed
 
     def seen(self, expert: Expert) -> bool:
         """Whether the expert's place shows the bytes of the file."""
@@ -57,7 +60,7 @@ class Bench:
         return found
 
 
-def make(path: Path, sizes: tuple[int, ...], first: int) -> Bench:
+def make(path: Path, sizes: tuple[int, ...], first: int, kind: Callable[..., Any] = Store) -> Bench:
     """Slices of these sizes in two layers, the first of them at this offset."""
     layers: dict[int, tuple[ExpertTensor, ...]] = {}
     at = first
@@ -73,7 +76,7 @@ def make(path: Path, sizes: tuple[int, ...], first: int) -> Bench:
     with path.open("rb") as file:
         mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
     (mapped,) = mappings_of(path)
-    return Bench(path, layout, content, mapping, mapped.base, Store(layout, [mapped.base], threads=3))
+    return Bench(path, layout, content, mapping, mapped.base, kind(layout, [mapped.base], threads=3))
 
 
 @pytest.fixture(params=[((2 * PAGE, PAGE), PAGE), ((3 * PAGE - 96, 2 * PAGE + 32), 4000), ((1500, 700), 32)])
@@ -162,6 +165,21 @@ def test_what_was_given_back_takes_no_memory(bench):
     blocks = os.fstat(bench.store._memory_file).st_blocks
     bench.store.free(bench.slot(0, 0), bench.store.rooms[0])
     assert os.fstat(bench.store._memory_file).st_blocks < blocks
+
+
+def test_where_nothing_is_read_directly_the_systems_cache_keeps_no_copy_of_what_was_read(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_DIRECT")
+    bench = make(tmp_path / "model.gguf", (3 * PAGE - 96, 2 * PAGE + 32), 4000)
+    leave(bench.path)
+    assert not bench.store.direct
+    for number in range(2 * EXPERTS):
+        bench.store.load(number, bench.slot(number, number % EXPERTS))
+    bench.store.wait(np.arange(2 * EXPERTS))
+    left = cached_pages(bench.path)
+    assert len(left) <= 2 and len(bench.shown_pages()) > 50  # a page that is on its way meanwhile may stay
+    assert bench.all_seen()
+    bench.store.close()
+    bench.mapping.close()
 
 
 def test_a_file_that_was_written_to_is_not_read_from(bench):

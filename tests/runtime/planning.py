@@ -40,7 +40,8 @@ def a_machine(memory=16 * 2**30, cores=4, gpu=0, unified=False, bandwidth=360e9,
     cards = (Accelerator("card", "cuda", Bytes(gpu), Bytes(gpu), Rate(bandwidth), unified=unified),) if gpu else ()
     rates = tuple(Rate(min(12e9 * n, 30e9)) for n in range(1, cores + 1))
     chip = Processor("chip", cores, cores, ("avx2",), rates)
-    return Machine("drawn", chip, Memory(Bytes(memory), Bytes(memory)), cards, can_move_pages=moves)
+    memory = Memory(Bytes(memory), Bytes(memory))
+    return Machine("drawn", chip, memory, cards, can_move_pages=moves, can_read_directly=True)
 
 
 def kernels(format, cores):

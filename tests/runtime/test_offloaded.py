@@ -47,15 +47,15 @@ def answer(options: EngineOptions) -> tuple[tuple[int, ...], Statistics]:
         return done.tokens, worker.statistics()
 
 
-def small_plan() -> Plan:
-    """For a machine that lacks a little of what the demo model takes, and has no GPU."""
+def small_plan(moves: bool = True) -> Plan:
+    """For a machine that lacks a little of what the demo model takes, and has no GPU; `moves`: pages, if asked to."""
     model, goal, machine = ModelSpec.read(target()), Goal(context=512), replace(probe(), accelerators=())
     costs = usual_costs(machine)
     whole = make_plan(machine, model, goal, costs)
     assert isinstance(whole, Plan)
     for missing in range(64):
         free = Bytes(total(whole.memory)[MEMORY] - Bytes.from_mib(missing))
-        plan = make_plan(replace(machine, memory=Memory(free, free), can_move_pages=True), model, goal, costs)
+        plan = make_plan(replace(machine, memory=Memory(free, free), can_move_pages=moves), model, goal, costs)
         if isinstance(plan, Plan) and plan.choices["expert_memory"].value:
             return plan
     raise AssertionError("no memory is too little for all experts and enough for some")
@@ -79,6 +79,19 @@ def test_the_answer_is_the_same_and_the_worker_tells_what_it_keeps():
     assert len(told.experts) == 3 and all(0 < layer.hits <= layer.uses for layer in told.experts)
     assert 0 < told.pinned <= of_worker(small_plan().memory)[2] and told.read > 0
     assert sum(layer.read for layer in told.experts) == told.read
+
+
+def test_where_no_page_can_be_moved_the_answer_is_the_same_and_nothing_stays_in_place():
+    plan = small_plan(moves=False)
+    managed = replace(engine_options(plan), threads=2, threads_prefill=2)
+    assert managed.through_cache and any("system's cache" in caution for caution in cautions(plan))
+    wanted, _ = answer(replace(managed, expert_memory=0, through_cache=False))
+    tokens, told = answer(managed)
+    assert tokens == wanted
+    anonymous, mapped, pinned = of_worker(plan.memory)
+    assert told.anonymous <= anonymous and told.mapped <= mapped and told.pinned == pinned == 0
+    assert len(told.experts) == 3 and all(0 < layer.hits <= layer.uses for layer in told.experts)
+    assert sum(layer.read for layer in told.experts) == told.read > 0
 
 
 def test_the_bench_tells_how_every_layer_went(capsys):

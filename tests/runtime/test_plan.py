@@ -19,7 +19,8 @@ from .planning import MIB, a_machine, a_model, costs, goals, machines, models, s
 COSTS = Costs(process=(Bytes(40 * MIB), Bytes(25 * MIB)), repacked={"Q4_0": 8})
 CHOICES = {
     "context", "sequences", "kv_type", "threads", "threads_prefill", "batch", "ubatch", "outputs", "repack",
-    "gpu_layers", "experts_in_memory", "expert_memory", "low_experts", "low_above", "skip_above", "deterministic",
+    "gpu_layers", "experts_in_memory", "expert_memory", "through_cache", "low_experts", "low_above", "skip_above",
+    "deterministic",
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ every run, and a table at the end.
 
     mmap, mmap-128      llama.cpp's mapping without repacking, at the machine's read-ahead and at Linux's 128 KiB
     exact, approximate  accel with experts within a budget, without and with stand-ins
+    plain               the same where no page can be moved: exact, through the system's cache, at 128 KiB
     memory              llama.cpp without repacking, without a limit: what there is to compute
 
 A token's bound is the greater of two: what there is to compute, and with it the experts that the best cache (Belady)
@@ -83,7 +84,7 @@ def _run(given: argparse.Namespace, name: str, share: float, seed: int) -> dict[
         _remember(given.model)
     with (
         _cgroup(limit, given.disk, given.model) as groups,
-        _read_ahead(given.model, 128 if name == "mmap-128" else None),
+        _read_ahead(given.model, 128 if name in ("mmap-128", "plain") else None),
     ):
         done = subprocess.run(
             [sys.executable, str(CHILD)],
@@ -105,7 +106,7 @@ def _options(given: argparse.Namespace, name: str, limit: int) -> EngineOptions:
     memory = min(limit - (given.model.stat().st_size - layout.size) - kv - BESIDE, layout.size)
     options = EngineOptions(
         str(given.model), given.context, batch=64, ubatch=64, outputs=1, threads=2, threads_prefill=2, repack=False,
-        expert_memory=memory if name in ("exact", "approximate") else 0,
+        expert_memory=memory if name in ("exact", "approximate", "plain") else 0, through_cache=name == "plain",
     )  # fmt: skip
     if name != "approximate":
         return options
