@@ -137,7 +137,7 @@ class Passes:
 
     def __init__(self, job: QualityJob, spec: ModelSpec, exact: Exact, tell: Tell) -> None:
         self._job, self._spec, self._exact, self._tell = job, spec, exact, tell
-        self.shares = _shares(spec)
+        self.shares, self.least = _shares(spec), spec.experts_used / max(1, spec.experts)
         header = read_header(Path(job.model))
         planes = Planes.read(Path(job.stand_ins), header, Layout.of(header))
         self._stand_ins, self._staging = planes.fingerprint, READERS * planes.longest
