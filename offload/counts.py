@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 
-
 class Shares(NamedTuple):
     """Of the uses: of each expert that a token chose in each layer, once."""
 

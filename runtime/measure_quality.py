@@ -38,7 +38,7 @@ Tell = Callable[[str, float], object]  # what is being done, and how much of it 
 
 SHARES = (0.25, 0.4, 0.6)  # of the experts in memory; thresholds are chosen at the first
 _PART, _FEWEST_OF_A_PART = 2, 64  # a candidate is tried on so many times fewer tokens, and so many at least
-_PASSES = 21  # over all tokens, about, that one measurement takes
+_PASSES = 32  # over all tokens, about, that one measurement takes
 _CONTEXT = 1024
 _ROWS = 64  # of a forward: beginnings are short
 _BESIDE = Bytes.from_mib(256)  # memory that an engine takes beside weights here

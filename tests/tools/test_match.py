@@ -1,11 +1,10 @@
 """A model is served as another one was: no less by stand-ins, and about as much missed, after few passes."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accel.offload.counts import Shares
-from accel.tools.bench.match import OFF_BY, Setting, match, meets
+from accel.tools.bench.match import Setting, match, meets
 
 
 class Model:

@@ -64,9 +64,10 @@ def _found(given: argparse.Namespace, run: Passes) -> Iterator[dict[str, Any]]:
     shares = [float(share) for share in given.shares.split(",")]
     for each in asked:
         yield _as_served(run, each, given.deterministic)
-    for share in shares if given.within is not None else ():
-        yield _within(run, given.within, share, given.deterministic)
-    for share in shares if not asked and given.within is None else ():
+    for share in shares if not asked else ():
+        if given.within is not None:
+            yield _within(run, given.within, share, given.deterministic)
+            continue
         for pair in given.thresholds.split(","):
             low, skip = map(float, pair.split(":"))
             yield _told(run.quality(low, skip, given.deterministic, share))
