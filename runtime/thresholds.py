@@ -9,7 +9,7 @@ from collections.abc import Callable
 from .quality import OFF, Quality
 
 LOWS = (0.9, 0.8, 0.7, 0.6, 0.5)  # from careful to bold, as the next
-SKIPS = (OFF, 0.95, 0.9, 0.8, 0.7, 0.6)
+SKIPS = (OFF, 0.95, 0.9, 0.8, 0.75, 0.7)
 MOST_LOSS = 0.01  # of perplexity
 _ALIKE = 0.02  # of what an exact token reads: a smaller difference decides nothing
 
