@@ -52,7 +52,8 @@ def told(stand_ins: Path, qualities: tuple[Quality, ...]) -> Iterator[str]:
     if not qualities:
         yield f"no thresholds keep the loss of perplexity within {MOST_LOSS:.0%}: nothing will stand in"
     for quality in qualities:
+        served = f"stand-ins above {quality.low}" if quality.low < quality.skip else "no stand-ins"
         left_out = f", left out above {quality.skip}" if quality.skip < OFF else ""
         strict = ", by gate scores alone" if quality.deterministic else ""
-        yield f"{quality.share:.0%} of experts in memory, stand-ins above {quality.low}{left_out}{strict}:"
+        yield f"{quality.share:.0%} of experts in memory, {served}{left_out}{strict}:"
         yield f"  {quality.words}; a token reads {quality.read} instead of {quality.read_exact}"

@@ -1,8 +1,23 @@
 """What became of the experts that were used: counted layer by layer, for whoever watches."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+
+
+class Shares(NamedTuple):
+    """Of the uses: of each expert that a token chose in each layer, once."""
+
+    missed: float  # not in memory when wanted, in a precision that would do; left out or not
+    served_low: float  # computed with a stand-in, whether it was in memory or had to be read
+    skipped: float  # left out
+
+
+def shares_of(uses: float, hits: float, low: float, skipped: float) -> Shares:
+    """From counts as those below, of one layer or of all, over whatever was counted."""
+    uses = max(uses, 1)
+    return Shares(1 - hits / uses, low / uses, skipped / uses)
 
 
 @dataclass(slots=True)

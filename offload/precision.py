@@ -2,7 +2,8 @@
 
 HOBBIT (arXiv 2411.01433), section 3.2: the experts of a token in the order of their gate scores, the scores' sum taken
 as one. The score of those before an expert says how little is lost without it: up to one threshold it is wanted in
-full, up to another a stand-in will do, beyond that it may be left out.
+full, up to another a stand-in will do, beyond that it may be left out. The others then count for as much as they would
+beside it: to share its weight out among them loses more, since its output is seldom like theirs.
 """
 
 from dataclasses import dataclass

@@ -41,7 +41,7 @@ class Text:
 
 class Exact:
     """What an exact engine predicted after every token that counts. `used`: for each of them what the engine's experts
-    had come to since its first token, as `_used` gives it."""
+    had come to since its first token, as `_Uses` counts."""
 
     def __init__(self, folder: Path, most: int, vocabulary: int) -> None:
         """Room for so many tokens, in a file without a name. Raises OSError where the disk has none."""
@@ -85,10 +85,10 @@ class Exact:
         self._record(engine, (_Given(part) for part in parts if len(part) > 1), seconds, progress)
 
     def _record(self, engine: Engine, sources: Iterable["_Source"], seconds: float, progress: Progress) -> None:
-        end, warm = time.monotonic() + seconds, WARM
+        end, warm, uses = time.monotonic() + seconds, WARM, _Uses(engine)
         try:
             for source in sources:
-                row, tokens = _forward(engine, source.beginning), list[int]()
+                row, tokens = uses.begin(source.beginning), list[int]()
                 while not source.over(tokens) and engine.length(0) < engine.can.context:
                     if tokens:
                         row = _forward(engine, tokens[-1:])
@@ -97,9 +97,9 @@ class Exact:
                         continue
                     if warm:
                         warm -= 1
-                        self.start = _used(engine)
+                        self.start = uses.counts()
                         continue
-                    self._keep(row, tokens[-1], engine)
+                    self._keep(row, tokens[-1], uses.counts() - self.start)
                     _tell(progress, len(self) / self.most)
                     if len(self) == self.most or (len(self) >= FEWEST and time.monotonic() > end):
                         self.texts.append(Text(source.beginning, tuple(tokens)))
@@ -109,11 +109,11 @@ class Exact:
         finally:
             engine.truncate(0, 0)
 
-    def _keep(self, row: np.ndarray, token: int, engine: Engine) -> None:
+    def _keep(self, row: np.ndarray, token: int, used: np.ndarray) -> None:
         found = log_softmax(row)
         self.log_probabilities[len(self)] = found
         self.likelihoods.append(max(float(found[token]), -_UNLIKELIEST))
-        self.used.append(_used(engine) - self.start)
+        self.used.append(used)
 
 
 class _Source(Protocol):
@@ -162,7 +162,7 @@ class _Given:
 class Departure:
     """For every token: `kl` of the predictions that it came from, nats, `lost` of its log-likelihood, nats, and whether
     both engines held the `same` for the likeliest. `used`: what the experts had come to since the first of them, as
-    `_used` gives it; int64 of shape (tokens, 5)."""
+    `_Uses` counts; int64 of shape (tokens, 5)."""
 
     kl: np.ndarray
     lost: np.ndarray
@@ -174,18 +174,19 @@ def follow(engine: Engine, exact: Exact, tokens: int, progress: Progress = lambd
     """Of the first so many tokens that were kept. Raises EngineError, Cancelled."""
     kl, lost, same = np.zeros(tokens), np.zeros(tokens), np.zeros(tokens, bool)
     used, at, start = np.zeros((tokens, 5), np.int64), -WARM, np.zeros(5, np.int64)
+    uses = _Uses(engine)
     try:
-        for token, row in _rows(engine, exact.texts):
+        for token, row in _rows(engine, exact.texts, uses):
             if at >= 0:
                 predicted, wanted = log_softmax(row), exact.log_probabilities[at].astype(np.float64)
                 kl[at] = divergence(wanted, predicted)
                 lost[at] = exact.likelihoods[at] - max(float(predicted[token]), -_UNLIKELIEST)
                 same[at] = predicted.argmax() == wanted.argmax()
-                used[at] = _used(engine) - start
+                used[at] = uses.counts() - start
                 _tell(progress, (at + 1) / tokens)
             at += 1
             if at == 0:
-                start = _used(engine)
+                start = uses.counts()
             if at == tokens:
                 return Departure(kl, lost, same, used)
     finally:
@@ -193,10 +194,10 @@ def follow(engine: Engine, exact: Exact, tokens: int, progress: Progress = lambd
     raise EngineError("fewer tokens were kept than are to be followed", "measure again")
 
 
-def _rows(engine: Engine, texts: Sequence[Text]) -> Iterator[tuple[int, np.ndarray]]:
+def _rows(engine: Engine, texts: Sequence[Text], uses: "_Uses") -> Iterator[tuple[int, np.ndarray]]:
     """Each token with what the engine predicted before it."""
     for text in texts:
-        _forward(engine, text.beginning)
+        uses.begin(text.beginning)
         for token, following in itertools.pairwise(text.tokens):
             yield following, _forward(engine, (token,))
         engine.truncate(0, 0)
@@ -209,11 +210,28 @@ def _forward(engine: Engine, tokens: Sequence[int]) -> np.ndarray:
     return row
 
 
-def _used(engine: Engine) -> np.ndarray:
-    """(uses, hits, served by stand-ins, left out, bytes needed) of all layers since the engine was opened."""
-    layers = engine.offloaded().layers
-    counts = [(layer.uses, layer.hits, layer.low, layer.skipped, layer.needed) for layer in layers]
-    return np.array(counts, np.int64).reshape(-1, 5).sum(axis=0)
+class _Uses:
+    """What an engine's experts come to over tokens that are forwarded alone, as an answer's are: a prompt's rows share
+    experts, which are then wanted in full."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._aside = engine, np.zeros(5, np.int64)
+
+    def begin(self, tokens: Sequence[int]) -> np.ndarray:
+        """Forwards a text's beginning, which does not count; logits after the last."""
+        before = self._all()
+        row = _forward(self._engine, tokens)
+        self._aside += self._all() - before
+        return row
+
+    def counts(self) -> np.ndarray:
+        """(uses, hits, served by stand-ins, left out, bytes needed) of all layers since the engine was opened."""
+        return self._all() - self._aside
+
+    def _all(self) -> np.ndarray:
+        layers = self._engine.offloaded().layers
+        counts = [(layer.uses, layer.hits, layer.low, layer.skipped, layer.needed) for layer in layers]
+        return np.array(counts, np.int64).reshape(-1, 5).sum(axis=0)
 
 
 def _tell(progress: Progress, done: float) -> None:

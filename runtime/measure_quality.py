@@ -18,6 +18,7 @@ import numpy as np
 from ..devices.files import write_error
 from ..devices.probe import probe_memory
 from ..errors import AccelError, EngineError, MemoryFull, UsageError
+from ..offload.counts import Shares, shares_of
 from ..offload.gguf_header import read_header
 from ..offload.layout import Layout
 from ..offload.planes import Planes
@@ -25,7 +26,7 @@ from ..units import Bytes, from_json, to_json
 from .engines import open_engine
 from .engines.base import Engine
 from .engines.options import READERS, EngineOptions
-from .fidelity import FEWEST, WARM, Exact, follow
+from .fidelity import FEWEST, WARM, Departure, Exact, follow
 from .footprint import expert_rooms
 from .measure_costs import FAILED, Failure
 from .model import ModelSpec
@@ -37,7 +38,7 @@ Tell = Callable[[str, float], object]  # what is being done, and how much of it 
 
 SHARES = (0.25, 0.4, 0.6)  # of the experts in memory; thresholds are chosen at the first
 _PART, _FEWEST_OF_A_PART = 2, 64  # a candidate is tried on so many times fewer tokens, and so many at least
-_PASSES = 21  # over all tokens, about, that one measurement takes
+_PASSES = 32  # over all tokens, about, that one measurement takes
 _CONTEXT = 1024
 _ROWS = 64  # of a forward: beginnings are short
 _BESIDE = Bytes.from_mib(256)  # memory that an engine takes beside weights here
@@ -136,7 +137,7 @@ class Passes:
 
     def __init__(self, job: QualityJob, spec: ModelSpec, exact: Exact, tell: Tell) -> None:
         self._job, self._spec, self._exact, self._tell = job, spec, exact, tell
-        self.shares = _shares(spec)
+        self.shares, self.least = _shares(spec), spec.experts_used / max(1, spec.experts)
         header = read_header(Path(job.model))
         planes = Planes.read(Path(job.stand_ins), header, Layout.of(header))
         self._stand_ins, self._staging = planes.fingerprint, READERS * planes.longest
@@ -158,16 +159,44 @@ class Passes:
 
     def quality(self, low: float, skip: float, deterministic: bool, share: float, whole: bool = True) -> Quality:
         """With these thresholds, on all tokens or a part of them."""
-        exact = self._exact
-        tokens = len(exact) if whole else max(len(exact) // _PART, min(_FEWEST_OF_A_PART, len(exact)))
-        needed = self._exactly_needed(share)[tokens - 1] / tokens
-        left_out = "nothing is left out" if skip >= OFF else f"left out above {skip}"
+        tokens = self._tokens(whole)
+        found = self._follow(low, skip, deterministic, share, tokens)
+        return self._quality(found, 0, tokens, low, skip, deterministic, share)
+
+    def halves(self, low: float, skip: float, deterministic: bool, share: float) -> tuple[Quality, Quality]:
+        """As `quality`, of both halves of the tokens apart, in one pass: what was chosen on one is told by the other.
+        Of two tokens or more."""
+        tokens = len(self._exact)
+        found = self._follow(low, skip, deterministic, share, tokens)
+        edges = (0, tokens // 2), (tokens // 2, tokens)
+        first, second = (self._quality(found, *each, low, skip, deterministic, share) for each in edges)
+        return first, second
+
+    def served(self, low: float, skip: float, deterministic: bool, share: float, whole: bool = True) -> Shares:
+        """How the uses went, and nothing of what it cost: spares the exact engine's pass at that share."""
+        found = self._follow(low, skip, deterministic, share, self._tokens(whole))
+        return shares_of(*found.used[-1, :4].tolist())
+
+    def _tokens(self, whole: bool) -> int:
+        most = len(self._exact)
+        return most if whole else max(most // _PART, min(_FEWEST_OF_A_PART, most))
+
+    def _follow(self, low: float, skip: float, deterministic: bool, share: float, tokens: int) -> Departure:
+        left_out = "nothing is left out" if skip >= OFF else f"left out above {skip:g}"
         strict = ", by gate scores alone" if deterministic else ""
-        doing = f"stand-ins above {low}, {left_out}{strict}, {share:.0%} of experts in memory"
+        doing = f"stand-ins above {low:g}, {left_out}{strict}, {share:.0%} of experts in memory"
         with self._engine(share, low, skip, deterministic) as engine:
-            found = follow(engine, exact, tokens, self._progress(doing))
-        uses, hits, served_low, skipped, read = (int(count) for count in found.used[-1])
-        lost, likelihood = float(found.lost.mean()), float(np.mean(exact.likelihoods[:tokens]))
+            return follow(engine, self._exact, tokens, self._progress(doing))
+
+    def _quality(
+        self, found: Departure, first: int, end: int, low: float, skip: float, deterministic: bool, share: float
+    ) -> Quality:
+        """Of the tokens from `first` until before `end`."""
+        kl, lost = found.kl[first:end], found.lost[first:end]
+        uses, hits, served_low, skipped, read = (int(count) for count in _between(found.used, first, end))
+        needed = _between(np.array(self._exactly_needed(share)), first, end)
+        likelihood = float(np.mean(self._exact.likelihoods[first:end]))
+        shares = shares_of(uses, hits, served_low, skipped)
         return Quality(
             model=self._spec.fingerprint,
             stand_ins=self._stand_ins,
@@ -176,18 +205,18 @@ class Passes:
             deterministic=deterministic,
             share=share,
             text=GIVEN if self._job.text else OWN,
-            tokens=tokens,
-            kl=float(found.kl.mean()),
-            kl_error=standard_error(found.kl.tolist()),
+            tokens=end - first,
+            kl=float(kl.mean()),
+            kl_error=standard_error(kl.tolist()),
             exact=float(np.exp(-likelihood)),
-            approximate=float(np.exp(max(lost - likelihood, 0.0))),
-            error=standard_error(found.lost.tolist()),
-            same=float(found.same.mean()),
-            missed=1 - hits / uses,
-            served_low=served_low / uses,
-            skipped=skipped / uses,
-            read_exact=Bytes(needed),
-            read=Bytes(read / tokens),
+            approximate=float(np.exp(max(float(lost.mean()) - likelihood, 0.0))),
+            error=standard_error(lost.tolist()),
+            same=float(found.same[first:end].mean()),
+            missed=shares.missed,
+            served_low=shares.served_low,
+            skipped=shares.skipped,
+            read_exact=Bytes(needed / (end - first)),
+            read=Bytes(read / (end - first)),
         )
 
     def _exactly_needed(self, share: float) -> list[int]:
@@ -236,6 +265,11 @@ class Passes:
             yield engine
         finally:
             engine.close()
+
+
+def _between(counts: np.ndarray, first: int, end: int) -> np.ndarray:
+    """What was counted over the tokens from `first` until before `end`, of what had been counted after each."""
+    return counts[end - 1] - counts[first - 1] if first else counts[end - 1]
 
 
 def _whole(spec: ModelSpec) -> int:

@@ -91,10 +91,12 @@ class Quality:
     @property
     def words(self) -> str:
         """What it costs, as a user reads it."""
-        left_out = f", {self.skipped:.0%} left out" if self.skipped else ""
+        stand_ins = f"stand-ins for {self.served_low:.0%} of uses" if self.low < self.skip else ""
+        left_out = f"{self.skipped:.0%} {'' if stand_ins else 'of uses '}left out" if self.skipped else ""
+        served = ", ".join(filter(None, (stand_ins, left_out))) or "nothing is left out"
         cost = f"perplexity {self.loss:+.1%}, KL {self.kl:.3f} nats"
         measured = f"measured on {self.tokens} tokens of {self.text}"
-        return f"stand-ins for {self.served_low:.0%} of uses{left_out}: {cost}, {measured}"
+        return f"{served}: {cost}, {measured}"
 
 
 @dataclass(frozen=True, slots=True)

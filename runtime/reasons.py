@@ -142,10 +142,11 @@ def _stand_ins(search: Search, placement: Placement) -> dict[str, Choice]:
         return {"low_experts": Choice("", why), "low_above": off, "skip_above": off, "deterministic": exact}
     chosen, goal = placement.stand_ins.qualities[0], search.goal
     before = "of a token's gate scores lies before an expert"
+    will_do = f"a stand-in will do where a larger share {before}: the best measured"
     left_out = f"left out where a larger share {before}" if chosen.skip < OFF else "leaving one out is not worth it"
     return {
         "low_experts": Choice(placement.stand_ins.path, quality_words(search, placement)),
-        "low_above": Choice(chosen.low, f"a stand-in will do where a larger share {before}: the best measured"),
+        "low_above": Choice(chosen.low, will_do if chosen.low < chosen.skip else "leaving out alone reads less"),
         "skip_above": Choice(chosen.skip, f"{left_out}: the best measured"),
         "deterministic": Choice(
             goal.deterministic, "as asked" if goal.deterministic else "what is in memory serves, which reads the least"

@@ -18,7 +18,9 @@ _NODES = {
     "experts": "ffn_moe_topk",
     "weights": "ffn_moe_weights",
     "layer_output": "l_out",
+    "normalised": "ffn_moe_weights_norm",
 }
+_HIDDEN = {"weights", "normalised"}  # from taps
 _SCORING = (b"SOFT_MAX", b"UNARY")  # what makes scores of a gate's logits; without it they are weighed after the choice
 _HOPS = 12  # nodes between the choice of experts and the gate's logits, at most
 _Call = ctypes.CFUNCTYPE(ctypes.c_bool, api.address, ctypes.c_int32, ctypes.c_int32)
@@ -50,6 +52,7 @@ class ChosenExperts:
 
     def __init__(self, node: int, weights: int = 0) -> None:
         self._node, self._weights = node, weights
+        self.kept = 1.0  # of the weights' sum
 
     @property
     def experts(self) -> np.ndarray:
@@ -74,10 +77,12 @@ class ChosenExperts:
 
     def leave_out(self, which: np.ndarray) -> None:
         """Of a single row, whose `weights` are known: these (bool, of shape (used,)) count for nothing, and their
-        bytes are not looked at."""
+        bytes are not looked at. The others count for as much as before."""
         ids, scores = api.tensor_rows(self._node), api.tensor_rows(self._weights)
         ids[0, which] = ids[0, scores[:, 0].argmax()]
+        whole = scores.sum()
         scores[which, 0] = 0
+        self.kept = float(scores.sum() / whole) if whole > 0 else 1.0
         api.put_rows(self._node, ids)
         api.put_rows(self._weights, scores)
 
@@ -109,10 +114,11 @@ class Taps:
         """`before_experts(layer, chosen)` is called in every forward once a layer's experts are chosen (`weighed`: and
         their weights known) and before they are touched; unlike a tap it may raise, and the forward then computes
         nothing more."""
-        self.names = frozenset(_NODES) - {"weights"} if experts else frozenset({"layer_output"})
+        self.names = frozenset(_NODES) - _HIDDEN if experts else frozenset({"layer_output"})
         self._layers = layers
         self._before_experts, self._before_at = before_experts, _WEIGHTS if weighed else _EXPERTS
         self._wanted: list[dict[int, list[Tap]]] = [{} for _ in _NODES]
+        self._kept = np.ones(max(1, layers))  # of the weights of each layer, where some were left out
         self._failure: BaseException | None = None
         self._masks = np.zeros((len(_NODES), max(1, layers)), np.uint8)
         kinds = [
@@ -153,13 +159,26 @@ class Taps:
         try:
             if kind == self._before_at and self._before_experts:
                 chosen = (node,) if kind == _EXPERTS else (api.Tensor.from_address(node).src[1], node)
-                self._before_experts(layer, ChosenExperts(*chosen))
+                self._before(layer, ChosenExperts(*chosen))
+            elif kind == _NORMALISED:
+                self._shrink(layer, node)
             for tap in self._wanted[kind].get(layer, ()):
                 source = api.Tensor.from_address(node).src[1] if kind == _GATE_INPUT else node
                 tap.call(api.tensor_rows(source))
         except BaseException as error:  # noqa: BLE001 - raised by the forward that it spoils
             self._failure = error
         return self._failure is None
+
+    def _before(self, layer: int, chosen: ChosenExperts) -> None:
+        assert self._before_experts
+        self._before_experts(layer, chosen)
+        self._kept[layer], self._masks[_NORMALISED, layer] = chosen.kept, chosen.kept < 1
+
+    def _shrink(self, layer: int, node: int) -> None:
+        """Where the graph makes the sum of the weights one, those that are left would grow for those that are not."""
+        weights = api.tensor_rows(node)
+        weights *= np.float32(self._kept[layer])
+        api.put_rows(node, weights)
 
     def _visit(self, node: int, ask: bool, _: int) -> bool:
         """What `accel_visit` of llama_taps.c does, where it was not compiled."""
@@ -184,7 +203,7 @@ class Taps:
 
 
 _KINDS = {node: kind for kind, node in enumerate(_NODES.values())}
-_GATE_INPUT, _EXPERTS, _WEIGHTS = 0, 1, 2
+_GATE_INPUT, _EXPERTS, _WEIGHTS, _, _NORMALISED = range(len(_NODES))
 
 
 @cache

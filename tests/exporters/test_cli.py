@@ -79,7 +79,8 @@ def test_what_they_cost_is_measured_and_told(tmp_path, monkeypatch, capsys):
     assert cli.main(["experts", str(model)]) == 0
     told = capsys.readouterr().out
     assert "relative squared error" in told and "demo.low.json: 6 measured" in told
-    assert "25% of experts in memory, stand-ins above 0." in told and "measured on 8 tokens of its own writing" in told
+    assert "25% of experts in memory, " in told and "above 0." in told
+    assert "measured on 8 tokens of its own writing" in told
     (tmp_path / "text").write_text("too short")
     done = run("experts", model, "--text", tmp_path / "text")
     assert done.returncode == STATUS[UsageError].exit and "tells too little" in done.stderr

@@ -106,6 +106,14 @@ def test_uses_are_counted_since_the_first_token_that_counts_in_both_passes(exact
     assert (found.used[:, 4] == 10 * found.used[:, 0]).all() and (found.used[:, 1] == 0).all()
 
 
+def test_what_a_texts_beginning_uses_does_not_count(exact):
+    exact.write(Noisy(answer_length=9))
+    assert len(exact.texts) > 10
+    wanted = 2 * np.arange(1, 151)  # one row for each token, in two layers
+    assert np.array_equal(np.array(exact.used)[:, 0], wanted)
+    assert np.array_equal(follow(Noisy(answer_length=9), exact, 150).used[:, 0], wanted)
+
+
 def test_a_part_of_the_tokens_can_be_followed_and_no_more_than_there_are(exact):
     exact.write(Noisy())
     assert len(follow(Noisy(), exact, 30).kl) == 30

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -80,6 +81,17 @@ def test_what_depends_on_gate_scores_alone_loses_the_same_at_every_share(model, 
         few, many = (run.quality(0.5, 0.8, True, share) for share in (0.25, 0.6))
     assert (few.kl, few.approximate, few.served_low) == (many.kl, many.approximate, many.served_low)
     assert few.read_exact > many.read_exact
+
+
+def test_halves_are_of_the_same_pass_and_shares_are_told_without_the_exact_one(model, tmp_path):
+    with passes(job(model, tmp_path), lambda *_: None) as run:
+        whole, halves = run.quality(0.5, 0.8, True, 0.6), run.halves(0.5, 0.8, True, 0.6)
+        served = run.served(0.5, 0.8, True, 0.6)
+    assert [half.tokens for half in halves] == [FEW // 2, FEW // 2]
+    for name in ("kl", "served_low", "skipped"):
+        assert np.mean([getattr(half, name) for half in halves]) == pytest.approx(getattr(whole, name), abs=1e-6)
+    assert whole.read_exact == pytest.approx(np.mean([half.read_exact for half in halves]), rel=0.05)
+    assert (served.served_low, served.skipped) == (whole.served_low, whole.skipped)
 
 
 def test_a_given_text_is_measured_on(model, tmp_path):

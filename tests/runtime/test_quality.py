@@ -30,7 +30,8 @@ def test_what_it_costs_is_said_in_words():
     assert words == (
         "stand-ins for 21% of uses: perplexity +0.4%, KL 0.004 nats, measured on 512 tokens of its own writing"
     )
-    assert "3% left out" in a_quality(skipped=0.03).words
+    assert "of uses, 3% left out: " in a_quality(skipped=0.03).words
+    assert a_quality(low=0.8, skip=0.8, skipped=0.03).words.startswith("3% of uses left out: perplexity")
 
 
 @given(qualities)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from accel.offload.counts import shares_of
 from accel.offload.replay import belady
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Batch
@@ -45,6 +46,9 @@ def main() -> None:
     after = _counts(engine)
     found = {"opened": opened, "prefill": prefill, "decode": sum(decode) / len(decode), "check": float(logits.sum())}
     found |= {name: (after[name] - before[name]) / len(decode) for name in after}
+    if after:
+        shares = shares_of(found["uses"], found["hits"], found["low"], found["skipped"])
+        found |= {f"share_{name}": share for name, share in shares._asdict().items()}  # of the uses: see quality.py
     if trace:
         found |= _best(engine, np.array(trace), len(decode))
         found["rate"] = found["bytes"] / found["reading"] if found["reading"] else 1.0

@@ -14,7 +14,8 @@ from accel.exporters.experts import export_experts as export
 from accel.offload.quotas import least_budget
 from accel.offload.store import _library
 from accel.runtime.demo import draft, target
-from accel.runtime.engines import open_engine
+from accel.runtime.engines import llama_api as api
+from accel.runtime.engines import llama_taps, open_engine
 from accel.runtime.engines.base import Batch
 from accel.runtime.engines.options import EngineOptions
 
@@ -193,3 +194,25 @@ def test_every_layer_computes_with_one_expert_of_two_where_the_other_is_left_out
     rows = len(TOKENS[PROMPT:])  # one by one; and of the prompt the last layer computes one row only
     assert counts.skipped.tolist() == [rows, rows, rows + 1] and counts.low.sum() == 0
     assert found[0] != wanted[0] and found[1:] != wanted[1:]
+
+
+def test_what_is_not_left_out_counts_for_as_much_as_before(stand_ins, monkeypatch):
+    """The demo model makes the sum of a token's weights one after its experts are chosen."""
+    before: list[np.ndarray] = []
+    after: list[np.ndarray] = []
+    leave_out, shrink = llama_taps.ChosenExperts.leave_out, llama_taps.Taps._shrink
+
+    def left_out(chosen: llama_taps.ChosenExperts, which: np.ndarray) -> None:
+        assert chosen.weights is not None
+        before.append(np.where(which, 0, chosen.weights / chosen.weights.sum()))
+        leave_out(chosen, which)
+
+    def shrunk(taps: llama_taps.Taps, layer: int, node: int) -> None:
+        assert api.tensor_rows(node).sum() == pytest.approx(1, abs=1e-6)
+        shrink(taps, layer, node)
+        after.append(api.tensor_rows(node).ravel().copy())
+
+    monkeypatch.setattr(llama_taps.ChosenExperts, "leave_out", left_out)
+    monkeypatch.setattr(llama_taps.Taps, "_shrink", shrunk)
+    logits(approximate(stand_ins, 1.0, low=0.7, skip=0.7, deterministic=True))
+    assert len(after) > 20 and np.allclose(before, after, atol=1e-6)
