@@ -62,9 +62,15 @@ class Verdict:
     """What became of a draft: the nodes that stand, root first, and the target's own token after them. The logits after
     the last token that stood before are in row `row` of the forward, those after node i in row `row + 1 + i`."""
 
+    draft: Draft
     path: tuple[int, ...]
     next_token: int
     row: int
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """All that stand now, in the place of the draft."""
+        return (*(self.draft.tokens[node] for node in self.path), self.next_token)
 
 
 class Drafter(Protocol):
@@ -79,8 +85,8 @@ class Drafter(Protocol):
         ...
 
     def observe(self, verdicts: Sequence[Verdict], rows: Rows) -> None:
-        """What became of the drafts just taken, before the engine's next forward. A text that was not verified after
-        all is not among those of the next `start`."""
+        """What became of the drafts just taken, in that order, before the engine's next forward. A verdict's draft may
+        be less than was guessed, or nothing: the tokens that stand tell of the rest."""
         ...
 
     def forget(self, number: int) -> None:

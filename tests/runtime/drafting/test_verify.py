@@ -17,6 +17,10 @@ from accel.runtime.sampling import Sampler
 SIZE, END = 6, 5
 
 
+def over(token: int) -> bool:
+    return token == END
+
+
 @dataclass
 class Target:
     """Logits that depend on all tokens before, as an engine's do."""
@@ -84,8 +88,8 @@ def test_a_text_is_the_same_whatever_is_drafted(seed, law, guesses):
     sampler, text = Sampler(law, SIZE), list(prompt)
     sampler.observe(prompt)
     for draft in guesses:
-        verdict = verify(draft, TreeRows(target, text, draft), 0, sampler, len(text), {END})
-        text += [draft.tokens[node] for node in verdict.path] + [verdict.next_token]
+        verdict = verify(draft, TreeRows(target, text, draft), 0, sampler, len(text), over)
+        text += verdict.tokens
         if verdict.next_token == END:
             break
     assert text == plainly(target, law, prompt, len(text) - len(prompt))
@@ -98,7 +102,7 @@ def test_a_draft_of_the_targets_own_tokens_stands_whole_up_to_the_end_of_the_tur
     draft = Draft.chain([*coming[:-1], 1, 1] if coming[-1] == END else coming[:length])
     sampler = Sampler(law, SIZE)
     sampler.observe(prompt)
-    verdict = verify(draft, TreeRows(target, prompt, draft), 0, sampler, len(prompt), {END})
+    verdict = verify(draft, TreeRows(target, prompt, draft), 0, sampler, len(prompt), over)
     assert verdict.path == tuple(range(len(coming) - 1)) and verdict.next_token == coming[-1]
 
 
@@ -106,7 +110,7 @@ def test_a_draft_of_the_targets_own_tokens_stands_whole_up_to_the_end_of_the_tur
 def test_what_stands_is_a_path_and_no_longer_one_would(seed, law, draft):
     target, sampler = Target(seed), Sampler(law, SIZE)
     rows = TreeRows(target, [1], draft)
-    verdict = verify(draft, rows, 0, sampler, 1, {END})
+    verdict = verify(draft, rows, 0, sampler, 1, over)
     above = -1
     for node in verdict.path:
         assert draft.parents[node] == above
@@ -125,10 +129,10 @@ def test_where_a_later_choice_cannot_be_made_the_one_before_it_is_left_for_the_n
             return super().row(i) if i == 0 else np.full(SIZE, np.nan, np.float32)
 
     rows = Broken(target, [0], draft)
-    verdict = verify(draft, rows, 0, Sampler(law, SIZE), 1, ())
+    verdict = verify(draft, rows, 0, Sampler(law, SIZE), 1, over)
     assert verdict.path == () and verdict.next_token == first
     with pytest.raises(EngineError, match="no numbers"):
-        verify(NOTHING, rows, 1, Sampler(law, SIZE), 2, ())
+        verify(NOTHING, rows, 1, Sampler(law, SIZE), 2, over)
 
 
 @pytest.mark.parametrize(
