@@ -1,12 +1,12 @@
 """Drafters in a row: copy first, then recycle, then ask a model. The first who has a guess wins; where it is a chain
-that ends early, the next ones who can go on from its end."""
+that ends early, the next ones who can go on from its end do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..engines.base import Rows
 from .draft import NOTHING, Context, Draft, Drafter, Verdict
-from .immediate import Follower, Witness, chosen
+from .immediate import Follower, Witness
 
 
 @dataclass(slots=True, eq=False)
@@ -16,15 +16,15 @@ class _Text:
     context: Context
     limit: int
     root: int  # the last token that stands
+    place: int  # among the texts
     winner: Drafter | None = None
-    own: Draft = NOTHING  # of the drafter who won
-    whole: Draft = NOTHING  # with what others added at its end
+    draft: Draft = NOTHING
 
 
 class Chained:
     """A `Drafter` of several, all but the last of which draft at once. Each is asked for the texts that those before it
-    had no guess for, and hears what became of its own guesses; one that is a `Witness` learns from the rows of all.
-    What a text has grown by when a drafter is asked again may be more than the last verdict it heard of."""
+    had no guess for, and hears what became of these texts, whoever guessed in the end; one that is a `Witness` learns
+    from the rows of the others too. When a drafter is asked again, a text may have grown by more than it heard of."""
 
     def __init__(self, drafters: Sequence[Drafter]) -> None:
         self._drafters = tuple(drafters)
@@ -33,9 +33,8 @@ class Chained:
         self._late = False  # whether the last one has not been heard yet
 
     def start(self, contexts: Sequence[Context], limits: Sequence[int]) -> None:
-        self._texts = [
-            _Text(context, limit, context.tokens[-1]) for context, limit in zip(contexts, limits, strict=True)
-        ]
+        wishes = enumerate(zip(contexts, limits, strict=True))
+        self._texts = [_Text(context, limit, context.tokens[-1], place) for place, (context, limit) in wishes]
         self._turns, self._late = [], False
         left = [text for text in self._texts if text.limit > 0]
         for drafter in self._drafters:
@@ -46,7 +45,7 @@ class Chained:
             self._late = drafter is self._drafters[-1]
             if not self._late:
                 self._settle(drafter.take())
-                left = [text for text in left if not text.own]
+                left = [text for text in left if not text.draft]
 
     def take(self, deadline: float | None = None) -> list[Draft]:
         if self._late:
@@ -54,22 +53,17 @@ class Chained:
             self._settle(self._turns[-1][0].take(deadline))
         for text in self._texts:
             self._extend(text)
-        return [text.whole for text in self._texts]
-
-    def winner(self, number: int) -> Drafter | None:
-        """Who made the draft just taken for a text, or its beginning; None where nobody did."""
-        return next((text.winner for text in self._texts if text.context.number == number), None)
+        return [text.draft for text in self._texts]
 
     def observe(self, verdicts: Sequence[Verdict], rows: Rows) -> None:
-        """One verdict for every draft taken, in that order."""
-        found = dict(zip(map(id, self._texts), verdicts, strict=True))
         for drafter, texts in self._turns:
-            drafter.observe([_heard(drafter, text, found[id(text)]) for text in texts], rows)
+            drafter.observe([verdicts[text.place] for text in texts], rows)
         for drafter in self._drafters:
             if isinstance(drafter, Witness):
-                for text in self._texts:
-                    if text.winner is not drafter or text.whole is not text.own:
-                        drafter.witness(text.root, text.whole, found[id(text)].row, rows)
+                asked = {text.place for heard, texts in self._turns if heard is drafter for text in texts}
+                for text, verdict in zip(self._texts, verdicts, strict=True):
+                    if text.place not in asked:
+                        drafter.witness(text.root, verdict, rows)
 
     def forget(self, number: int) -> None:
         for drafter in self._drafters:
@@ -79,32 +73,24 @@ class Chained:
         drafter, texts = self._turns[-1]
         for text, draft in zip(texts, drafts, strict=True):
             if draft:
-                text.winner, text.own, text.whole = drafter, draft, draft
+                text.winner, text.draft = drafter, draft
 
     def _extend(self, text: _Text) -> None:
-        if text.winner is None or text.own.leaves > 1:
+        if text.winner is None:
             return
-        for follower in self._drafters[self._drafters.index(text.winner) + 1 :]:
-            room = text.limit - len(text.whole)
-            if room > 0 and text.whole.leaves == 1 and isinstance(follower, Follower):
-                text.whole = _joined(text.whole, follower.follow(text.context, text.whole.tokens, room))
+        for drafter in self._drafters[self._drafters.index(text.winner) + 1 :]:
+            room = text.limit - len(text.draft)
+            if room > 0 and text.draft.leaves == 1 and isinstance(drafter, Follower):
+                text.draft = _joined(text.draft, drafter.follow(text.context, text.draft.tokens, room))
 
 
 def _joined(chain: Draft, more: Draft) -> Draft:
     """A draft that hangs on the end of a chain."""
     if not more:
         return chain
-    end = len(chain)
     known = chain.probabilities is not None and more.probabilities is not None
     return Draft(
         chain.tokens + more.tokens,
-        chain.parents + tuple(parent + end for parent in more.parents),
+        chain.parents + tuple(parent + len(chain) for parent in more.parents),
         (chain.probabilities or ()) + (more.probabilities or ()) if known else None,
     )
-
-
-def _heard(drafter: Drafter, text: _Text, verdict: Verdict) -> Verdict:
-    """What became of a drafter's own part, which comes first in the whole draft; of no guess, where another won."""
-    size = len(text.own) if text.winner is drafter else 0
-    path = tuple(node for node in verdict.path if node < size)
-    return Verdict(path, chosen(text.whole, verdict)[len(path)], verdict.row)

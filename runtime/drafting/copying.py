@@ -5,8 +5,8 @@ equals the last one. A place goes on to be copied from as long as the text agree
 
 The index is that of an LZ77 compressor: a table from runs of three tokens to where each ended last, and from every
 place a chain to the place before it with the same three. A token costs one entry, and a look along the chain where the
-place that was copied from disagrees. It takes about 150 bytes for a token of text, and is of the last 65,536 to 131,072
-tokens: 20 MB for a text at most.
+place that was copied from disagrees. It takes 115 bytes for a token of text at most, and is of the last 65,536 to
+131,072 tokens: 15 MB for a text.
 """
 
 from array import array

@@ -14,7 +14,7 @@ DOUBT = 0.7  # SpecDec++'s threshold
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A draft, and of what kind each of its nodes is; more kinds than nodes where it was cut short."""
+    """A draft, and of what kind each of its nodes is."""
 
     draft: Draft = NOTHING
     kinds: tuple[int, ...] = ()
@@ -33,15 +33,15 @@ class Follower(Protocol):
 class Witness(Protocol):
     """Who learns from every row, whoever guessed."""
 
-    def witness(self, root: int, draft: Draft, row: int, rows: Rows) -> None:
-        """A draft was verified: `root` is the token it hangs on, whose logits are in row `row`, those of node i in row
-        `row + 1 + i`."""
+    def witness(self, root: int, verdict: Verdict, rows: Rows) -> None:
+        """A draft that hung on the token `root` was verified."""
         ...
 
 
 class Immediate:
-    """A `Drafter` around `guess`. Nodes come with the drafter's own probabilities and in the order of those of their
-    paths, the likeliest first; those whose paths fail with a probability above `doubt` are left out."""
+    """A `Drafter` around `guess`. Drafts come with its own probabilities. Nodes whose paths fail with one above `doubt`
+    are left out; where the text came to them they are judged all the same, so that who is doubted can be trusted again.
+    """
 
     def __init__(self, odds: Odds, doubt: float) -> None:
         self.odds = odds
@@ -54,25 +54,16 @@ class Immediate:
 
     def start(self, contexts: Sequence[Context], limits: Sequence[int]) -> None:
         self._begun = [
-            (context.tokens[-1], self._sure(self.guess(context, limit) if limit > 0 else Guess()))
+            (context.tokens[-1], self.guess(context, limit) if limit > 0 else Guess())
             for context, limit in zip(contexts, limits, strict=True)
         ]
 
-    def _sure(self, guess: Guess) -> Guess:
-        return Guess(confident(guess.draft, self._doubt), guess.kinds)
-
     def take(self, deadline: float | None = None) -> list[Draft]:
-        return [guess.draft for _, guess in self._begun]
+        return [confident(guess.draft, self._doubt) for _, guess in self._begun]
 
     def observe(self, verdicts: Sequence[Verdict], rows: Rows) -> None:
-        """One verdict for every draft taken, in that order."""
         for (_, guess), verdict in zip(self._begun, verdicts, strict=True):
-            self.odds.judge(guess.draft, guess.kinds, chosen(guess.draft, verdict))
+            self.odds.judge(guess.draft, guess.kinds, verdict.tokens)
 
     def forget(self, number: int) -> None:
         raise NotImplementedError
-
-
-def chosen(draft: Draft, verdict: Verdict) -> list[int]:
-    """The tokens that stand in the place of a draft."""
-    return [draft.tokens[node] for node in verdict.path] + [verdict.next_token]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .confidence import Odds
+from .confidence import Odds, confident
 from .draft import Context, Draft
 from .immediate import DOUBT, Guess, Immediate
 from .kept import load_kept, save_kept
@@ -26,6 +26,7 @@ _TEXTS = 32  # of which it is known that they were learned
 _BITS = 21  # of a token
 _PRIME = 2**61 - 1
 _FACTOR = 0x1B873593CC9E2D51
+_MASKS = {order: 2 ** (_BITS * order) - 1 for order in _ORDERS}
 _COUNTS = (1, 2, 4, 8)  # a kind for each at least so many, of each order, unanimous or not
 _NAME = "ngrams"
 
@@ -49,7 +50,7 @@ class Ngrams(Immediate):
 
     def follow(self, context: Context, path: Sequence[int], limit: int) -> Draft:
         most = _ORDERS[0]
-        return self._sure(self._chain([*context.tokens[-most:], *path][-most:], limit)).draft
+        return confident(self._chain([*context.tokens[-most:], *path][-most:], limit).draft, self._doubt)
 
     def forget(self, number: int) -> None:
         if number in self._texts:
@@ -82,11 +83,13 @@ class Ngrams(Immediate):
         """Learns what a text has more than the last time."""
         tokens = context.tokens
         _, known = self._texts.get(context.number) or (context, self._known(context))
-        window = tokens[max(0, known - _ORDERS[0]) :]
-        for at in range(known - max(0, known - _ORDERS[0]), len(window)):
+        run = _run(tokens[max(0, known - _ORDERS[0]) : known])
+        for at in range(known, len(tokens)):
+            token = tokens[at]
             for order in _ORDERS:
                 if at >= order:
-                    self._learn(window[at - order : at], window[at])
+                    self._learn(*_place(run, order), token)
+            run = (run << _BITS | token) & _MASKS[_ORDERS[0]]
         self._texts[context.number] = context, len(tokens)
 
     def _known(self, context: Context) -> int:
@@ -97,8 +100,7 @@ class Ngrams(Immediate):
                 known = length
         return known
 
-    def _learn(self, context: Sequence[int], token: int) -> None:
-        place, mark = _place(context)
+    def _learn(self, place: int, mark: int, token: int) -> None:
         tokens, counts, first = self._tokens, self._counts, place * _KEPT
         if self._marks[place] != mark:
             if counts[first] > 1:
@@ -113,10 +115,10 @@ class Ngrams(Immediate):
             counts[at] -= 1
             if counts[at]:
                 return
-        tokens[at] = token
-        counts[at] += 1
         if counts[at] == _MOST:
             self._age(first)
+        tokens[at] = token
+        counts[at] += 1
         while at > first and counts[at] >= counts[at - 1]:
             tokens[at], tokens[at - 1] = tokens[at - 1], tokens[at]
             counts[at], counts[at - 1] = counts[at - 1], counts[at]
@@ -127,34 +129,41 @@ class Ngrams(Immediate):
             self._counts[at] >>= 1
 
     def _chain(self, tail: Sequence[int], limit: int) -> Guess:
-        tail, tokens, kinds = list(tail), list[int](), list[int]()
-        while len(tokens) < limit and (found := self._likeliest(tail)):
+        """Goes on from the last tokens of a text, four of them or all there are."""
+        run, there = _run(tail), len(tail)
+        tokens, kinds = list[int](), list[int]()
+        while len(tokens) < limit and (found := self._likeliest(run, there + len(tokens))):
             tokens.append(found[0])
             kinds.append(found[1])
-            tail = [*tail[-_ORDERS[0] + 1 :], found[0]]
+            run = (run << _BITS | found[0]) & _MASKS[_ORDERS[0]]
         return Guess(Draft.chain(tokens, [self.odds.of(kind) for kind in kinds]), tuple(kinds))
 
-    def _likeliest(self, tail: Sequence[int]) -> tuple[int, int] | None:
-        """The commonest token after the longest context that is known, and its kind."""
+    def _likeliest(self, run: int, there: int) -> tuple[int, int] | None:
+        """The commonest token after the longest context that is known, and its kind; `there` tokens stand before it."""
         for order in _ORDERS:
-            if len(tail) < order:
-                continue
-            place, mark = _place(tail[-order:])
-            first = place * _KEPT
-            if self._marks[place] == mark and (count := self._counts[first]):
-                return self._tokens[first], _kind(order, count, not self._counts[first + 1])
+            if there >= order:
+                place, mark = _place(run, order)
+                first = place * _KEPT
+                if self._marks[place] == mark and (count := self._counts[first]):
+                    return self._tokens[first], _kind(order, count, not self._counts[first + 1])
         return None
 
 
 _EMPTY = array("B", bytes(_KEPT))
 
 
-def _place(context: Sequence[int]) -> tuple[int, int]:
-    """Of a context in the table, and the mark that tells it from others there."""
-    packed = 1  # contexts of different lengths differ
-    for token in context:
-        packed = packed << _BITS | token
-    mixed = packed * _FACTOR % _PRIME
+def _run(tokens: Sequence[int]) -> int:
+    """The last tokens of a text as one number."""
+    run = 0
+    for token in tokens:
+        run = run << _BITS | token
+    return run
+
+
+def _place(run: int, order: int) -> tuple[int, int]:
+    """Of the context of so many tokens at the end of a run: in the table, and the mark that tells it from others."""
+    mask = _MASKS[order]
+    mixed = (run & mask | mask + 1) * _FACTOR % _PRIME  # contexts of different lengths differ
     return mixed % _PLACES, mixed >> 29
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from ...errors import EngineError
 from ..engines.base import Rows
 from ..sampling import Largest
-from .confidence import Odds
+from .confidence import Odds, confident
 from .draft import Context, Draft, Verdict
 from .immediate import Guess, Immediate
 from .kept import load_kept, save_kept
@@ -50,29 +50,33 @@ class Recycling(Immediate):
         self._leaves = leaves
         self._next = np.full((vocabulary, self._ranks), -1, np.int32)  # likeliest first; -1: none
         self._largest = Largest(vocabulary, self._ranks)
-        self._shapes: dict[int, list[_Place]] = {}
+        self._levels = self._ranked()
+        self._shape: list[_Place] = []  # of the largest draft that was asked for since the levels were looked at
         self._judged = 0
 
     def guess(self, context: Context, limit: int) -> Guess:
         return self._tree(context.tokens[-1], limit)
 
     def follow(self, context: Context, path: Sequence[int], limit: int) -> Draft:
-        return self._sure(self._tree(path[-1], limit)).draft
+        return confident(self._tree(path[-1], limit).draft, self._doubt)
 
     def observe(self, verdicts: Sequence[Verdict], rows: Rows) -> None:
         super().observe(verdicts, rows)
         self._judged += len(verdicts)
         if self._judged >= _STEADY:
             self._judged = 0
-            self._shapes.clear()
-        for (root, guess), verdict in zip(self._begun, verdicts, strict=True):
-            self.witness(root, guess.draft, verdict.row, rows)
+            self._levels, self._shape = self._ranked(), []
+        for (root, _), verdict in zip(self._begun, verdicts, strict=True):
+            self.witness(root, verdict, rows)
 
-    def witness(self, root: int, draft: Draft, row: int, rows: Rows) -> None:
-        """See `Witness`. Rows that nobody asked for, or that hold no numbers, teach nothing."""
-        for place, token in enumerate((root, *draft.tokens), row):
+    def witness(self, root: int, verdict: Verdict, rows: Rows) -> None:
+        """See `Witness`. Rows that nobody asked for, or that hold no numbers, teach nothing; what stood has the last
+        word about its tokens."""
+        tokens, stood = (root, *verdict.draft.tokens), {0, *(node + 1 for node in verdict.path)}
+        for place in sorted(range(len(tokens)), key=stood.__contains__):
+            token = tokens[place]
             try:
-                found, _ = self._largest(rows.row(place))
+                found, _ = self._largest(rows.row(verdict.row + place))
             except (IndexError, EngineError):
                 continue
             self._next[token, : len(found)] = found
@@ -99,13 +103,12 @@ class Recycling(Immediate):
         save_kept(folder, _NAME, model, self._next.astype("<i4").tobytes())
 
     def _tree(self, root: int, limit: int) -> Guess:
-        shape = self._shapes.get(limit)
-        if shape is None:
-            shape = self._shapes[limit] = self._grow(_SPARE * limit)
+        if len(self._shape) < _SPARE * limit:
+            self._shape = self._grow(_SPARE * limit)
         numbers, rows = {-1: -1}, {-1: self._next[root].tolist()}  # of the shape's nodes that have a candidate
         nodes: list[_Place] = []
         tokens: list[int] = []
-        for number, node in enumerate(shape):
+        for number, node in enumerate(self._shape[: _SPARE * limit]):
             if node.parent not in numbers:
                 continue
             if node.parent not in rows:
@@ -124,7 +127,7 @@ class Recycling(Immediate):
 
     def _grow(self, size: int) -> list[_Place]:
         """The likeliest paths of ranks, as far as `leaves` lets them branch, likeliest first."""
-        ranks = [self._ranked(depth) for depth in range(_DEPTHS)]
+        ranks = self._levels
         shape: list[_Place] = []
         branched = {-1: False}  # of every node: whether it has a child
         leaves = 0
@@ -150,9 +153,8 @@ class Recycling(Immediate):
                 pushed += 1
         return shape
 
-    def _ranked(self, depth: int) -> list[tuple[float, int]]:
-        """(share that stands, rank) of the candidates at a depth, likeliest first."""
-        first = depth * self._ranks
-        return sorted(
-            ((self.odds.of(first + rank), rank) for rank in range(self._ranks)), key=lambda at: (-at[0], at[1])
-        )
+    def _ranked(self) -> list[list[tuple[float, int]]]:
+        """For every depth: (share that stands, rank) of the candidates, likeliest first."""
+        n = self._ranks
+        shares = [[(self.odds.of(depth * n + rank), rank) for rank in range(n)] for depth in range(_DEPTHS)]
+        return [sorted(level, key=lambda at: (-at[0], at[1])) for level in shares]
