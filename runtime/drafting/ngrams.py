@@ -6,6 +6,7 @@ was said once goes. 5 MB in memory and on disk.
 """
 
 from array import array
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ _PRIME = 2**61 - 1
 _FACTOR = 0x1B873593CC9E2D51
 _MASKS = {order: 2 ** (_BITS * order) - 1 for order in _ORDERS}
 _COUNTS = (1, 2, 4, 8)  # a kind for each at least so many, of each order, unanimous or not
+_LEVELS = [max(0, bisect_right(_COUNTS, count) - 1) for count in range(_MOST + 1)]  # of a count among these
 _NAME = "ngrams"
 
 
@@ -168,8 +170,7 @@ def _place(run: int, order: int) -> tuple[int, int]:
 
 
 def _kind(order: int, count: int, unanimous: bool) -> int:
-    at_least = sum(count >= least for least in _COUNTS) - 1
-    return ((order - _ORDERS[-1]) * len(_COUNTS) + at_least) * 2 + unanimous
+    return ((order - _ORDERS[-1]) * len(_COUNTS) + _LEVELS[count]) * 2 + unanimous
 
 
 def _assumed() -> list[float]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from accel.runtime.drafting.draft import NOTHING, Context, Draft, Drafter, Verdict
 from accel.runtime.drafting.verify import verify
-from accel.runtime.engines.base import Batch, Engine
+from accel.runtime.engines.base import Batch
 from accel.runtime.engines.fake import ENDS, FakeEngine, FakeOptions
 from accel.runtime.law import Law
 from accel.runtime.sampling import Sampler
@@ -82,7 +82,9 @@ def telling(branches: int = 16) -> FakeEngine:
     return FakeEngine(FakeOptions(context=2048, branches=branches, script=(("tell", STORY * 3), ("again", STORY * 2))))
 
 
-def answer(engine: Engine, law: Law, prompt: str, most: int, drafter: Drafter | None, limit: int) -> tuple[str, int]:
+def answer(
+    engine: FakeEngine, law: Law, prompt: str, most: int, drafter: Drafter | None, limit: int
+) -> tuple[str, int]:
     """A text of the engine's, and how many forwards it took."""
     tokens = engine.vocabulary.encode(prompt)
     start, sampler = len(tokens), Sampler(law, engine.vocabulary.size)
