@@ -70,13 +70,10 @@ class Recycling(Immediate):
             self.witness(root, verdict, rows)
 
     def witness(self, root: int, verdict: Verdict, rows: Rows) -> None:
-        """See `Witness`. Rows that nobody asked for, or that hold no numbers, teach nothing; what stood has the last
-        word about its tokens."""
-        tokens, stood = (root, *verdict.draft.tokens), {0, *(node + 1 for node in verdict.path)}
-        for place in sorted(range(len(tokens)), key=stood.__contains__):
-            token = tokens[place]
+        """See `Witness`. Rows that nobody asked for, or that hold no numbers, teach nothing."""
+        for row, token in enumerate((root, *verdict.draft.tokens), verdict.row):
             try:
-                found, _ = self._largest(rows.row(verdict.row + place))
+                found, _ = self._largest(rows.row(row))
             except (IndexError, EngineError):
                 continue
             self._next[token, : len(found)] = found

@@ -117,14 +117,6 @@ def test_every_row_of_a_draft_is_learned_whether_its_guess_stood_or_fell():
         assert drafter._next[token, :2].tolist() == [20 + i, 30 + i]
 
 
-def test_what_stood_has_the_last_word_about_a_token_that_was_guessed_twice():
-    drafter = Recycling(SIZE, 9)
-    draft = NOTHING.chain([5, 6, 5])
-    rows = SomeRows({0: row(5), 1: row(6), 2: row(7), 3: row(8)})
-    drafter.witness(1, Verdict(draft, (0,), 9, 0), rows)
-    assert drafter._next[5, 0] == 6
-
-
 def test_rows_that_nobody_asked_for_or_that_are_no_numbers_teach_nothing():
     drafter = shown(t1=(2, 3))
     before = drafter._next.copy()
