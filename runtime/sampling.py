@@ -107,6 +107,18 @@ class Sampler:
         scores += gumbel_of(noise_bits(self._key, position, tokens))
         return int(tokens[scores.argmax()])
 
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """How often `choose` gives each token over all seeds: float64 of shape (vocabulary,). Raises as `choose`."""
+        row = logits if self._scratch is None else self._adjusted(logits, self._scratch)
+        found = np.zeros(len(row))
+        if self.law.temperature == 0:
+            found[self._greatest(row)] = 1
+        else:
+            tokens, x = self._left(row)
+            mass = np.exp((x - x.max()) / self.law.temperature)
+            found[tokens] = mass / mass.sum()
+        return found
+
     def _choose_compiled(self, row: np.ndarray, position: int) -> int:
         if row is not self._row:
             self._row = row = np.ascontiguousarray(row, np.float32)
