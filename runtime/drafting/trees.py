@@ -55,7 +55,7 @@ class Growth:
         """What may follow a node: no token twice, each with its probability. No more is needed of it than the most
         probable ones, as many as there may be leaves."""
         known = np.asarray(probabilities, float)
-        order = np.lexsort((tokens, -known))[: min(self._budget, self._leaves)].tolist()
+        order = np.lexsort((np.asarray(tokens), -known))[: min(self._budget, self._leaves)].tolist()
         above = self._root if node == ROOT else self._nodes[node]
         above.children = []
         for rank, place in enumerate(order):

@@ -87,7 +87,7 @@ def ways(run: Callable[[Chance], Any]) -> Iterator[tuple[Fraction, Any]]:
 
 def drawn(models: Models, shape: tuple[int, ...], chance: Chance, replaced: bool = False) -> Draft:
     """A draft whose every node was drawn, siblings without replacement as long as there is something to draw."""
-    tokens, parents, paths = list[int](), list[int](), [()]
+    tokens, parents, paths = list[int](), list[int](), list[tuple[int, ...]]([()])
     level = [-1]
     for children in shape:
         above, level = level, []
