@@ -100,9 +100,10 @@ class ModelDrafter:
         works: list[Work | None] = [None] * len(wishes)
         for place in sorted(range(len(wishes)), key=lambda place: not seats.knows(wishes[place].number)):
             wish = wishes[place]
-            if wish.limit <= 0 or not wish.tokens or max(wish.tokens) >= vocabulary.size:
+            if wish.limit <= 0 or not wish.tokens:
                 continue
-            if (seat := seats.take(wish.number, wish.tokens)) is None:
+            seat = seats.take(wish.number, wish.tokens, leaves == 1)
+            if seat is None or max(wish.tokens[len(seat.tokens) :], default=0) >= vocabulary.size:
                 continue
             work = Tree(seat, wish, leaves) if leaves > 1 else Chain(seat, wish)
             more = len(wish.tokens) - len(seat.tokens) + work.most_nodes
@@ -152,10 +153,11 @@ class ModelDrafter:
     def _fail(self, error: AccelError) -> None:
         self.trouble = error
         self._works = []
+        if isinstance(error, WorkerDied):
+            self._failures = _PATIENCE
+            return
         self._failures += not isinstance(error, ContextFull)
         try:
-            if isinstance(error, WorkerDied):
-                raise error
             self._seats.clear()
         except AccelError:
             self._failures = _PATIENCE

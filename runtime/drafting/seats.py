@@ -33,13 +33,14 @@ class Seats:
         self._seats = [Seat(sequence) for sequence in range(engine.can.sequences)]
         self._clock = 1
 
-    def take(self, number: int, tokens: Sequence[int]) -> Seat | None:
-        """The text's seat, which then holds only what begins the text, or the chain that was guessed if it came true;
-        None while others have all seats. It is theirs until `end_round`."""
+    def take(self, number: int, tokens: Sequence[int], chain: bool = True) -> Seat | None:
+        """The text's seat, which then holds only what begins the text, or for a chain what was guessed if it came true;
+        None while others have all seats. It is the text's until `end_round`."""
         seat = self._find(number, tokens)
         if seat:
             if seat.number != number or len(tokens) < seat.text:
                 seat.guesses, seat.text = [], 0
+            seat.guesses = seat.guesses if chain else []
             seat.number, seat.used = number, self._clock
             self._follow(seat, tokens)
         return seat

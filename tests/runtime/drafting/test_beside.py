@@ -77,6 +77,17 @@ def test_what_was_guessed_right_is_ready_before_it_is_asked_for(beside):
         assert draft.forwards == before
 
 
+def test_chains_that_went_ahead_and_trees_may_take_turns(beside):
+    drafter, turn = beside(target(), least=0.0), iter([1, 3, 1, 1, 3, 3] * 9)
+
+    def change() -> None:
+        settle(drafter)
+        drafter._drafter.leaves = next(turn)
+
+    assert answers(write(target(), drafter, law(0.8), between=change)) == answers(write(target(), None, law(0.8)))
+    assert drafter.trouble is None
+
+
 def test_what_was_guessed_wrong_is_thrown_away(beside):
     draft = target()
     drafter = beside(draft, least=0.0)
