@@ -16,7 +16,7 @@ from .draft import NOTHING, Context, Draft, Verdict
 from .guessing import Chain, Guesser, Tree, Wish, Work
 from .seats import Seats
 
-_PATIENCE = 3  # rounds that fail one after another before it is left alone
+_PATIENCE = 3  # rounds that fail, or come to nothing, one after another
 
 
 class ModelDrafter:
@@ -117,14 +117,16 @@ class ModelDrafter:
         return works
 
     def _forward_all(self, late: Callable[[], bool], stop: Stop | None = None) -> None:
-        while works := [work for work in self._works if not work.done]:
+        idle = 0  # forwards of no row: trees that find no branch for a node may have others
+        while idle < _PATIENCE and (works := [work for work in self._works if not work.done]):
             if late():
                 return
             # Those whose text is nearly cached come first: a long one must not hold them up.
             works.sort(key=lambda work: work.missing)
-            self._forward(works, stop)
+            idle = 0 if self._forward(works, stop) else idle + 1
 
-    def _forward(self, works: Sequence[Work], stop: Stop | None) -> None:
+    def _forward(self, works: Sequence[Work], stop: Stop | None) -> bool:
+        """Whether there was something to forward."""
         tokens, sequences, parents, wants = list[int](), list[int](), list[int](), list[int]()
         shares: list[tuple[Work, int]] = []  # and its first row
         for work in works:
@@ -136,12 +138,13 @@ class ModelDrafter:
                 sequences += [work.seat.sequence] * len(asked)
                 wants += [0] * (len(asked) - wanted) + [1] * wanted
         if not shares:
-            return
+            return False
         columns = (np.array(column, np.int32) for column in (tokens, sequences, parents, wants))
         rows = self.engine.forward(Batch(*columns), (), stop)
         for work, first in shares:
             if nodes := work.hear(lambda row, first=first: self._fitted(rows.row(first + row))):
                 self.engine.commit(work.seat.sequence, nodes)
+        return True
 
     def _fitted(self, logits: np.ndarray) -> np.ndarray:
         """Of the target's vocabulary."""
