@@ -84,8 +84,9 @@ def test_chains_that_went_ahead_and_trees_may_take_turns(beside):
         settle(drafter)
         drafter._drafter.leaves = next(turn)
 
-    assert answers(write(target(), drafter, law(0.8), between=change)) == answers(write(target(), None, law(0.8)))
-    assert drafter.trouble is None
+    texts = write(target(), drafter, law(0.8), between=change)
+    assert answers(texts) == answers(write(target(), None, law(0.8))) and drafter.trouble is None
+    assert all(len(draft) for text in texts for draft in text.drafts[:-1])
 
 
 def test_what_was_guessed_wrong_is_thrown_away(beside):
