@@ -5,13 +5,13 @@ grammar ends an answer by allowing nothing but the tokens that end a turn.
 """
 
 import re
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from ..errors import GrammarError
 from .engines.base import Vocabulary
+from .spelling import Speller
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Kind = Literal["json_schema", "regex", "lark", "gbnf"]
 LONGEST = 2**18  # characters of a grammar
 _WHITE_SPACE = r"[ \t\r\n]{1,64}"  # between a JSON text's words: without a bound a weak model writes spaces for ever
-_FIRST = b"\x02"  # a character that no tokenizer joins to what follows
 _DO = "change the grammar, or ask without one"
 
 
@@ -109,43 +108,13 @@ class _Wrapped:
         self.tokens = [vocabulary.piece(token) for token in range(vocabulary.size)]
         self.special_token_ids = [token for token, piece in enumerate(self.tokens) if not piece]
         self.eos_token_id = min(vocabulary.ends)
-        self._encode = vocabulary.encode
+        self._spell = Speller(vocabulary)
 
     def __call__(self, data: bytes) -> list[int]:
-        """How the model would spell these bytes in the middle of a text: tokens whose pieces are these bytes."""
-        text = data.decode(errors="replace")
-        tokens = self._encode(text, special=False)
-        if self._spelled(tokens) == data:
-            return tokens
-        # Some tokenizers begin every text with a space: what stands behind another character has none.
-        after = self._encode(_FIRST.decode() + text, special=False)
-        for n in range(1, len(after)):
-            if self.tokens[after[n - 1]] == _FIRST and self._spelled(after[n:]) == data:
-                return after[n:]
-        return self._longest_first(data)
-
-    def _spelled(self, tokens: list[int]) -> bytes:
-        return b"".join([self.tokens[token] for token in tokens])
-
-    def _longest_first(self, data: bytes) -> list[int]:
-        """For tokenizers that change a text before they split it."""
-        found: list[int] = []
-        while data:
-            lengths = range(min(len(data), self._longest), 0, -1)
-            token = next((self._by_piece[data[:n]] for n in lengths if data[:n] in self._by_piece), None)
-            if token is None:
-                raise GrammarError("this model's vocabulary cannot spell what the grammar wants", _DO)
-            found.append(token)
-            data = data[len(self.tokens[token]) :]
-        return found
-
-    @cached_property
-    def _by_piece(self) -> dict[bytes, int]:
-        return {piece: token for token, piece in enumerate(self.tokens) if piece}
-
-    @cached_property
-    def _longest(self) -> int:
-        return max(map(len, self._by_piece), default=0)
+        tokens = self._spell(data)
+        if tokens is None:
+            raise GrammarError("this model's vocabulary cannot spell what the grammar wants", _DO)
+        return tokens
 
 
 def _unusable(kind: str, why: str) -> GrammarError:

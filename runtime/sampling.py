@@ -79,12 +79,17 @@ class Sampler:
         if self.grammar:
             self.grammar.accept(token)
 
-    def fork(self) -> "Sampler":
-        """A sampler that goes its own way from here. It shares working memory: one thread for all forks."""
+    def fork(self, apart: bool = False) -> "Sampler":
+        """A sampler that goes its own way from here. It shares working memory, so that all forks belong to one thread,
+        unless it is to be `apart`."""
         twin = object.__new__(Sampler)
         twin.__dict__.update(self.__dict__)
         twin.grammar = self.grammar.fork() if self.grammar else None
         twin._recent = self._recent.fork() if self._recent else None
+        if apart:
+            twin._scratch = None if self._scratch is None else np.empty_like(self._scratch)
+            twin._largest = Largest(self._size, self._largest.k)
+            twin._row = None
         return twin
 
     def choose(self, logits: np.ndarray, position: int) -> int:
@@ -106,6 +111,42 @@ class Sampler:
         scores = x / law.temperature
         scores += gumbel_of(noise_bits(self._key, position, tokens))
         return int(tokens[scores.argmax()])
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """How often `choose` gives each token over all seeds: float64 of shape (vocabulary,). Raises as `choose`."""
+        row = logits if self._scratch is None else self._adjusted(logits, self._scratch)
+        found = np.zeros(len(row))
+        if self.law.temperature == 0:
+            found[self._greatest(row)] = 1
+        else:
+            tokens, x = self._left(row)
+            mass = np.exp((x - x.max()) / self.law.temperature)
+            found[tokens] = mass / mass.sum()
+        return found
+
+    def choose_surely(self, logits: np.ndarray, position: int) -> tuple[int, float]:
+        """What `choose` gives, and how probable that is by a softmax over all that penalties, bias and grammar leave:
+        the cuts, which cost more to know, are left out. Raises as `choose`."""
+        token = self.choose(logits, position)
+        row = logits if self._scratch is None else self._scratch
+        below = row - row[row.argmax()]
+        if self.law.temperature not in (0, 1):
+            below /= np.float32(self.law.temperature)
+        return token, float(np.exp(below[token]) / np.exp(below).sum())
+
+    def likeliest(self, logits: np.ndarray, position: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """What `choose` would give if the logits were slightly others: at most so many tokens, its own first, and how
+        probable each is by a softmax of logit + temperature * noise. Raises as `choose`."""
+        row = logits if self._scratch is None else self._adjusted(logits, self._scratch)
+        temperature = self.law.temperature
+        if temperature == 0:
+            tokens, scores = self._largest(row)
+        else:
+            tokens, x = self._left(row)
+            scores = x / temperature + gumbel_of(noise_bits(self._key, position, tokens))
+        best = (-scores).argsort(kind="stable")[:most]
+        mass = np.exp((scores - scores[best[0]]) * (temperature or 1))
+        return tokens[best], mass[best] / mass.sum()
 
     def _choose_compiled(self, row: np.ndarray, position: int) -> int:
         if row is not self._row:

@@ -218,3 +218,62 @@ def test_a_token_can_be_forbidden(bias):
     row = np.array([9.0, 1.0], np.float32)
     assert Sampler(Law(temperature=0, logit_bias=((0, bias),)), 2).choose(row, 0) == 1
     assert {Sampler(Law(logit_bias=((0, bias),)), 2).choose(row, n) for n in range(20)} == {1}
+
+
+@few
+@given(laws, rows(), st.lists(st.integers(0, 4), max_size=8))
+def test_probabilities_are_those_of_the_rule_written_plainly(law, row, before):
+    sampler = Sampler(law, len(row))
+    sampler.observe(before)
+    chosen = {plainly(law, row, before, position) for position in range(20)}
+    found = sampler.probabilities(row)
+    assert found.sum() == pytest.approx(1) and all(found[token] > 0 for token in chosen)
+    if law.temperature == 0:
+        assert found.max() == 1
+    elif not law.penalises and not law.logit_bias:
+        left = found.nonzero()[0]
+        odds = np.log(found[left]) - row[left].astype(float) / law.temperature
+        assert np.ptp(odds) < 1e-6 or found[left].min() < 1e-300
+
+
+def test_over_many_positions_a_token_is_chosen_as_often_as_it_is_probable():
+    row = np.random.default_rng(1).normal(0, 1.5, 60).astype(np.float32)
+    for law in (Law(temperature=0.8, top_k=8), Law(temperature=1.3, top_k=0, top_p=0.9), Law(top_k=0, top_p=1, seed=3)):
+        sampler = Sampler(law, len(row))
+        probable = sampler.probabilities(row)
+        counts = np.bincount([sampler.choose(row, position) for position in range(8000)], minlength=len(row))
+        left = probable > 0
+        statistic = ((counts - 8000 * probable)[left] ** 2 / (8000 * probable[left])).sum()
+        freedom = left.sum() - 1
+        assert counts[~left].sum() == 0 and statistic < freedom + 4 * (2 * freedom) ** 0.5
+
+
+@few
+@given(laws, rows(), st.lists(st.integers(0, 4), max_size=8), st.integers(0, 100_000), st.integers(1, 5))
+def test_the_likeliest_begin_with_the_token_that_is_chosen(law, row, before, position, most):
+    sampler = Sampler(law, len(row))
+    sampler.observe(before)
+    chosen = sampler.choose(row, position)
+    tokens, probable = sampler.likeliest(row, position, most)
+    assert tokens[0] == chosen and len(set(tokens.tolist())) == len(tokens) <= most
+    assert (np.diff(probable) <= 0).all() and 0 < probable.sum() < 1 + 1e-9
+    token, share = sampler.choose_surely(row, position)
+    assert token == chosen and 0 <= share <= 1 + 1e-6
+
+
+def test_how_probable_a_choice_is_counts_what_a_bias_forbids_out():
+    row = np.array([5, 5, 1], np.float32)
+    assert Sampler(Law(temperature=0), 3).choose_surely(row, 0)[1] == pytest.approx(1 / (2 + math.exp(-4)))
+    sampler = Sampler(Law(temperature=0.5, logit_bias=((0, -math.inf), (1, -math.inf))), 3)
+    assert sampler.choose_surely(row, 0) == (2, 1.0)
+
+
+def test_a_fork_apart_shares_no_working_memory():
+    sampler = Sampler(Law(temperature=0.7, top_k=0, repeat_penalty=1.2), 40)
+    twin = sampler.fork(apart=True)
+    row = np.random.default_rng(0).normal(0, 2, 40).astype(np.float32)
+    assert twin.choose(row, 3) == sampler.choose(row, 3)
+    shared = {
+        name for name, value in vars(sampler).items() if isinstance(value, np.ndarray) and vars(twin)[name] is value
+    }
+    assert shared <= {"_biased", "_bias"} and twin._largest is not sampler._largest
