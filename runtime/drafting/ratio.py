@@ -77,13 +77,13 @@ def judge(
         q = drafter(at) if drafter and children[at + 1] else None
         at, p = _first_accepted(draft, children[at + 1], p, q, chance, replaced)
         if at < 0:
-            return Verdict(tuple(path), chance.draw(p), row)
+            return Verdict(draft, tuple(path), chance.draw(p), row)
         if draft.tokens[at] in ends:
-            return Verdict(tuple(path), draft.tokens[at], row)
+            return Verdict(draft, tuple(path), draft.tokens[at], row)
         try:
             p = target(at)
         except AccelError:  # asked for again, it is raised
-            return Verdict(tuple(path), draft.tokens[at], row)
+            return Verdict(draft, tuple(path), draft.tokens[at], row)
         path.append(at)
 
 

@@ -268,9 +268,9 @@ def test_200_000_texts_are_spread_as_the_targets_own(shape, replaced):
 
 
 def test_a_guess_that_ends_the_turn_is_the_last_token():
-    certain = np.array([0.0, 1.0, 0.0])
-    verdict = judge(Draft.chain([1, 1]), lambda node: certain, None, Uniform(lambda: 0.5), row=7, ends={1})
-    assert verdict == Verdict((), 1, 7)
+    certain, draft = np.array([0.0, 1.0, 0.0]), Draft.chain([1, 1])
+    verdict = judge(draft, lambda node: certain, None, Uniform(lambda: 0.5), row=7, ends={1})
+    assert verdict == Verdict(draft, (), 1, 7)
 
 
 def test_equal_laws_that_rounding_tells_apart_leave_the_targets_own():

@@ -70,7 +70,7 @@ def step(engine: Engine, texts: Sequence[Written], drafts: Sequence[Draft]) -> N
     columns.append([1] * len(columns[0]))
     rows = engine.forward(Batch(*(np.array(column, np.int32) for column in columns)))
     for (seq, text), draft, first in zip(alive, drafts, firsts, strict=True):
-        verdict = verify(draft, rows, first, text.sampler, len(text.tokens), engine.vocabulary.ends)
+        verdict = verify(draft, rows, first, text.sampler, len(text.tokens), engine.vocabulary.ends.__contains__)
         engine.commit(seq, [0, *(1 + node for node in verdict.path)])
         text.tokens += [draft.tokens[node] for node in verdict.path] + [verdict.next_token]
         text.drafts.append(draft)
