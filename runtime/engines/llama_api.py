@@ -282,8 +282,9 @@ def new_context(model: int, options: EngineOptions, eval_callback: Any = None, e
     params.kv_unified = True  # branches share their prefix's cells
     params.swa_full = True  # rows outside the window can be taken back to
     params.no_perf = True
-    # Experts that are not in memory must not be copied to a GPU to be multiplied there.
-    params.op_offload = not options.expert_memory
+    # Experts that are not in memory must not be copied to a GPU to be multiplied there, and a GPU that holds nothing of
+    # the model is left alone: what it took would be in no plan.
+    params.op_offload = options.gpu_layers > 0 and not options.expert_memory
     if eval_callback:
         params.cb_eval = ctypes.cast(eval_callback, binding.ggml_backend_sched_eval_callback)
         params.cb_eval_user_data = eval_data
