@@ -15,6 +15,7 @@ from ..devices.resident import resident
 from ..errors import AccelError, EngineError, ModelDamaged, UsageError
 from ..units import Bytes, from_json
 from . import messages
+from .drafting.make import drafts_for
 from .engines import open_engine, options_type
 from .engines.base import Engine, Stop
 from .generate import Generator
@@ -62,7 +63,9 @@ class EngineThread:
         start = time.monotonic()
         engine = self._open()
         sequences = Sequences(engine)
-        generator = Generator(engine, sequences, self._outbox.put)
+        drafts = drafts_for(engine, self._opening.drafting)
+        conductor = drafts.conductor if drafts else None
+        generator = Generator(engine, sequences, self._outbox.put, conductor)
         self._outbox.put(_ready(engine, self._opening.engine, time.monotonic() - start))
         gc.collect()
         gc.freeze()
@@ -72,6 +75,8 @@ class EngineThread:
             look = self._look = Stop()  # before the inbox is looked at: what comes after that sets it
             while idle or not self._inbox.empty():
                 if (request := self._next()) is _END:
+                    if drafts:
+                        drafts.save()
                     return
                 self._answer(request, engine, sequences, generator)
                 idle = False
@@ -208,7 +213,7 @@ def _controls(engine: Engine) -> tuple[str, ...]:
 
 def _statistics(id: int, engine: Engine, sequences: Sequences, generator: Generator) -> messages.Statistics:
     anonymous, mapped = resident()
-    offloaded = engine.offloaded()
+    offloaded, drafting = engine.offloaded(), generator.drafting
     return messages.Statistics(
         id=id,
         forwards=generator.forwards,
@@ -223,4 +228,7 @@ def _statistics(id: int, engine: Engine, sequences: Sequences, generator: Genera
         pinned=int(offloaded.pinned),
         read=int(offloaded.read),
         experts=tuple(messages.LayerUse(**asdict(use)) for use in offloaded.layers),
+        drafted=drafting.drafted if drafting else 0,
+        stood=drafting.stood if drafting else 0,
+        drafting=drafting.why if drafting else "",
     )

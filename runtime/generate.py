@@ -45,7 +45,7 @@ class Generator:
         self._engine = engine
         self._sequences = sequences
         self._emit = emit
-        self._drafting = drafting
+        self.drafting = drafting
         self._ends = engine.vocabulary.ends
         self._grammars = Grammars(engine.vocabulary)
         self._most_running = min(engine.can.sequences, engine.can.outputs, engine.can.rows)
@@ -106,10 +106,10 @@ class Generator:
 
         One sequence alone decodes many tokens in one step, until `look` is set: somebody else wants something."""
         look = Stop() if look is None else look
-        if self._steady and self._drafting and not self._tight:
-            turn = self._turn(self._drafting)
+        if self._steady and self.drafting and not self._tight:
+            turn = self._turn(self.drafting)
             if turn.drafts or not self._decode(look, turn):
-                self._draft(self._drafting, turn)
+                self._draft(self.drafting, turn)
             return True
         if self._steady and self._decode(look):
             return True
@@ -222,8 +222,8 @@ class Generator:
         (stream, _), *others = self._shares
         sequences = self._sequences
         most = min(stream.most - stream.answered, sequences.context - sequences.promised - sequences.idle)
-        if turn and self._drafting:
-            most = min(most, max(2, self._drafting.pace()))
+        if turn and self.drafting:
+            most = min(most, max(2, self.drafting.pace()))
         if others or most < 2 or stream.ticket.request.stops:
             return False
         if not (self._engine.can.decodes and stream.sampler.compiled):
@@ -248,8 +248,8 @@ class Generator:
         self.rows += len(tokens)
         stream.done += len(tokens)
         stream.forwarded += len(tokens)
-        if turn and self._drafting:
-            self._drafting.decoded(turn, tokens, time.perf_counter() - start)
+        if turn and self.drafting:
+            self.drafting.decoded(turn, tokens, time.perf_counter() - start)
         for token in tokens:
             self._take(stream, token)
         self._go_on(stream)
@@ -394,5 +394,5 @@ class Generator:
             self._waiting.remove(stream)
 
     def _forget(self, stream: Stream) -> None:
-        if self._drafting:
-            self._drafting.forget(stream.id)
+        if self.drafting:
+            self.drafting.forget(stream.id)

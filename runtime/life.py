@@ -19,6 +19,7 @@ from ..devices.link.sockets import FRAME, Dialer
 from ..errors import AccelError, EngineError, UsageError, WorkerDied
 from ..units import Bytes, to_json
 from . import messages
+from .drafting.options import DraftingOptions
 from .obituary import Obituary, died
 
 _TICK = 0.2  # seconds between two looks at a worker that is asked something
@@ -36,13 +37,14 @@ class Life:
     The thread lives as long as the worker: the kernel kills a worker whose starting thread has gone.
     """
 
-    def __init__(self, engine: str, options: Any) -> None:
+    def __init__(self, engine: str, options: Any, drafting: DraftingOptions | None = None) -> None:
         self.ready: messages.Ready | None = None
         self.error: AccelError | None = None
         self.pid: int | None = None
         self.loaded = 0.0
         self._engine = engine
         self._options = options
+        self._drafting = drafting
         self._changed = threading.Condition()
         self._answers: dict[int, SimpleQueue[messages.Event | AccelError]] = {}
         self._outgoing: deque[bytes] = deque()
@@ -135,7 +137,7 @@ class Life:
         address = meeting.enter_context(meeting_place())
         keys = new_keys() if needs_keys(address) else None
         options = msgspec.Raw(to_json(self._options))
-        opening = messages.Opening(self._engine, options, address, keys.public if keys else "")
+        opening = messages.Opening(self._engine, options, address, keys.public if keys else "", self._drafting)
         process = self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", f"{__package__}.worker"],  # -P: the current folder holds no modules of ours
             stdin=subprocess.PIPE,

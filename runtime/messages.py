@@ -15,10 +15,11 @@ import msgspec
 
 from ..errors import STATUS, AccelError, LinkError, UsageError
 from ..offload.curves import HitCurves
+from .drafting.options import DraftingOptions
 from .law import Law
 from .text import Markers
 
-VERSION = 4
+VERSION = 5
 MOST_PARTS = 2**16  # of one prompt
 KINDS: dict[str, type[AccelError]] = {kind.__name__: kind for kind in STATUS}
 _MOST_WORDS = 2000  # characters of an error's line
@@ -47,6 +48,7 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: msgspec.Raw
     address: str
     allowed: str = ""
+    drafting: DraftingOptions | None = None
 
 
 class Listening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -327,6 +329,9 @@ class Statistics(Record, frozen=True):
     pinned: Count = 0  # bytes that stay in place: of a model whose experts are read as they are needed
     read: Count = 0  # bytes of experts
     experts: Annotated[tuple[LayerUse, ...], msgspec.Meta(max_length=4096)] = ()  # of every layer that has some
+    drafted: Count = 0  # tokens that were guessed and verified
+    stood: Count = 0  # of them
+    drafting: str = ""  # what is drafted now, and why
 
 
 class Pong(Record, frozen=True):

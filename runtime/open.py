@@ -14,6 +14,7 @@ from ..errors import AccelError, WorkerDied
 from ..units import Bytes
 from .calibrate import is_busy, keep_routing, keep_rows
 from .costs import MEASURED, RowTimes
+from .drafting.options import DraftingOptions
 from .expert_costs import MEASURED_ROUTING
 from .footprint import of_worker
 from .history import History
@@ -98,7 +99,8 @@ def start_model(settings: Settings, say: Say = nobody, progress: Progress = nobo
 
     plan = plan_of(find(settings.model, foretell, say, settings.offline))
     options = engine_options(plan)
-    worker = Supervisor("llamacpp", replace(options, taps=taps or options.taps))
+    drafting = _drafting(plan) if settings.drafting else None
+    worker = Supervisor("llamacpp", replace(options, taps=taps or options.taps), drafting)
     try:
         worker.start()
         worker.wait(progress)
@@ -106,6 +108,11 @@ def start_model(settings: Settings, say: Say = nobody, progress: Progress = nobo
         worker.stop()
         raise
     return Opened(plan, worker, settings)
+
+
+def _drafting(plan: Plan) -> DraftingOptions:
+    times = plan.row_times
+    return DraftingOptions(str(cache_dir() / "drafting"), times.rows if times else (), times.seconds if times else ())
 
 
 def _learn(opened: Opened, say: Say, progress: Progress) -> None:

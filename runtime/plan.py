@@ -13,7 +13,17 @@ import msgspec
 
 from ..devices.machine import Machine
 from ..units import Bytes
-from .costs import KERNELS, MEASURED, USUAL_DEPTH, Costs, attention_seconds, bits, decode_seconds, prefill_seconds
+from .costs import (
+    KERNELS,
+    MEASURED,
+    USUAL_DEPTH,
+    Costs,
+    RowTimes,
+    attention_seconds,
+    bits,
+    decode_seconds,
+    prefill_seconds,
+)
 from .footprint import CELLS, MEMORY, Allocation, Placement
 from .model import ModelSpec
 from .reasons import Choice, beyond, choices_of, quality_words
@@ -58,6 +68,7 @@ class Plan:
     prefill: Estimate
     decode: Estimate
     stand_ins: "Compared | None" = None  # where experts are kept within a budget and stand-ins were measured
+    row_times: RowTimes | None = None  # of forwards of several rows, as far as they were measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +146,7 @@ def _plan(search: Search, placement: Placement) -> Plan:
         prefill=_estimate(prefill_seconds(*known, search.threads_prefill), 0.0, rests_on),
         decode=_estimate(decode, full - usual, rests_on),
         stand_ins=_compared(search, placement, full - usual, rests_on),
+        row_times=search.costs.row_times(threads, placement.repack),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 from ..errors import AccelError, LinkError, UsageError
 from . import messages
+from .drafting.options import DraftingOptions
 from .law import Law
 from .life import Life
 from .text import Markers
@@ -63,10 +64,11 @@ class Supervisor:
     Every request raises what the engine could not be opened with. Any thread may ask; several may at once.
     """
 
-    def __init__(self, engine: str, options: Any) -> None:
-        """`engine` and `options`: see `engines.open_engine`."""
+    def __init__(self, engine: str, options: Any, drafting: DraftingOptions | None = None) -> None:
+        """`engine` and `options`: see `engines.open_engine`; `drafting`: with what, where it pays."""
         self._engine = engine
         self._options = options
+        self._drafting = drafting
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._life: Life | None = None
@@ -157,7 +159,7 @@ class Supervisor:
     def _living(self) -> Life:
         with self._lock:
             if not self._life or not self._life.alive:
-                self._life = Life(self._engine, self._options)
+                self._life = Life(self._engine, self._options, self._drafting)
             return self._life
 
     def _ready_life(self) -> Life:

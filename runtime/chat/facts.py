@@ -85,6 +85,7 @@ def statistics(session: Session, opened: Opened) -> str:
         f"memory     {memory_line(now, opened)}: {Bytes(now.anonymous)} anonymous, {Bytes(now.mapped)} mapped"
         + (f", {Bytes(now.pinned)} pinned" if now.pinned else ""),
         *expert_lines(now),
+        *([f"drafting   {now.stood} of {now.drafted} guesses stood; {now.drafting}"] if now.drafting else []),
         f"seed       {session.wishes.law.seed}",
         f"chat       '{session.name}', {len(session.conversation.messages)} messages"
         + ("" if session.history else ", not kept on disk"),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from ...errors import AccelError
 from ..engines.base import Rows
 from .control import Controller, Guess
-from .draft import Context, Draft, Drafter, Verdict
+from .draft import NOTHING, Context, Draft, Drafter, Verdict
+from .immediate import Witness
 
 _SHARE = 0.004  # of the time, that looking for guesses between plain tokens may take
 _KINDS = 8  # of a drafter's own probabilities
@@ -20,9 +21,10 @@ class Turn:
     """One step of some texts: what was guessed for each of them, by whom, and what of it is drafted."""
 
     contexts: Sequence[Context]
-    guesses: list[Guess | None]
-    decided: list[Guess | None]
+    roots: list[int]  # the last token that stood, of each
     asked: dict[str, list[int]] = field(default_factory=dict)  # places of the texts that each drafter guessed for
+    guesses: list[Guess | None] = field(default_factory=list)
+    decided: list[Guess | None] = field(default_factory=list)
 
     @property
     def drafts(self) -> bool:
@@ -30,53 +32,69 @@ class Turn:
 
     def draft(self, place: int) -> Draft:
         decided = self.decided[place]
-        return decided.draft if decided else _NOTHING
-
-    def reason(self, controller: Controller, place: int) -> str:
-        return controller.reason(self.guesses[place], self.decided[place])
-
-
-_NOTHING = Draft()
+        return decided.draft if decided else NOTHING
 
 
 class Conductor:
-    """Of one worker. Drafters are asked in their order: the next one for texts that those before had no guess for."""
+    """Of one worker. All drafters are asked that guess at once, and of each text's guesses the one that promises most
+    is kept; others, in their order, for texts that nobody had a guess for."""
 
     def __init__(self, drafters: Mapping[str, Drafter], controller: Controller) -> None:
         self.controller = controller
-        self._drafters = dict(drafters)
+        self.drafters = dict(drafters)
         self.troubles: dict[str, AccelError] = {}  # why a drafter is asked no longer
+        self.drafted = self.stood = 0  # nodes
+        self._last: Turn | None = None
         self._left_at = 0.0
         self._look = 0.0  # seconds between two runs of plain tokens
 
     def turn(self, contexts: Sequence[Context], limits: Sequence[int]) -> Turn:
         """What to draft for these texts, of so many nodes each at most."""
-        guesses: list[Guess | None] = [None] * len(contexts)
-        asked: dict[str, list[int]] = {}
-        for name, drafter in list(self._drafters.items()):
-            left = [place for place, guess in enumerate(guesses) if guess is None and limits[place]]
-            limit = self.controller.limit(name, len(left), max((limits[place] for place in left), default=0))
+        turn = Turn(contexts, [context.tokens[-1] for context in contexts])
+        turn.guesses = [None] * len(contexts)
+        worth = [0.0] * len(contexts)
+        for name, drafter in list(self.drafters.items()):
+            quick = self.controller.is_quick(name, max(limits))
+            places = [at for at, limit in enumerate(limits) if limit and (quick or turn.guesses[at] is None)]
+            limit = self.controller.limit(name, len(places), max((limits[at] for at in places), default=0))
             if not limit:
                 continue
-            asked[name] = left
-            start = time.perf_counter()
-            try:
-                drafter.start([contexts[place] for place in left], [min(limit, limits[place]) for place in left])
-                drafts = drafter.take()
-            except AccelError as error:
-                self._give_up(name, error)
-                continue
-            self.controller.drafted(name, sum(map(len, drafts)), time.perf_counter() - start)
-            for place, draft in zip(left, drafts, strict=True):
-                guesses[place] = Guess(name, draft, _kinds(draft)) if len(draft) else None
-        return Turn(contexts, guesses, self.controller.decide(guesses), asked)
+            turn.asked[name] = places
+            drafts = self._drafts(
+                name, drafter, [contexts[at] for at in places], [min(limit, limits[at]) for at in places]
+            )
+            for at, draft in zip(places, drafts, strict=True):
+                guess = Guess(name, draft, _kinds(draft))
+                if len(draft) and (expected := sum(self.controller.values(guess))) > worth[at]:
+                    turn.guesses[at], worth[at] = guess, expected
+        turn.decided = self.controller.decide(turn.guesses)
+        self._last = turn
+        return turn
+
+    def _drafts(self, name: str, drafter: Drafter, contexts: Sequence[Context], limits: Sequence[int]) -> list[Draft]:
+        start = time.perf_counter()
+        try:
+            drafter.start(contexts, limits)
+            drafts = drafter.take()
+        except AccelError as error:
+            self._give_up(name, error)
+            return [NOTHING] * len(contexts)
+        self.controller.drafted(name, sum(map(len, drafts)), time.perf_counter() - start)
+        return drafts
 
     def stepped(self, turn: Turn, verdicts: Sequence[Verdict], rows: Rows, count: int, seconds: float) -> None:
         """What became of a turn in one forward of so many rows that did nothing else."""
+        self.drafted += sum(len(verdict.draft) for verdict in verdicts)
+        self.stood += sum(len(verdict.path) for verdict in verdicts)
         self.controller.stepped(turn.guesses, [verdict.tokens for verdict in verdicts], seconds, count)
-        for name, places in turn.asked.items():
+        for name, drafter in list(self.drafters.items()):
+            asked = turn.asked.get(name, [])
             try:
-                self._drafters[name].observe([verdicts[place] for place in places], rows)
+                if asked:
+                    drafter.observe([verdicts[at] for at in asked], rows)
+                if isinstance(drafter, Witness):
+                    for at in set(range(len(verdicts))) - set(asked):
+                        drafter.witness(turn.roots[at], verdicts[at], rows)
             except AccelError as error:
                 self._give_up(name, error)
 
@@ -95,11 +113,18 @@ class Conductor:
 
     def _give_up(self, name: str, error: AccelError) -> None:
         """It costs guesses, never an answer."""
-        del self._drafters[name]
+        del self.drafters[name]
         self.troubles[name] = error
 
+    @property
+    def why(self) -> str:
+        """What was decided last, and for what reason; why drafters are asked no longer."""
+        last = self._last
+        words = [self.controller.reason(last.guesses[0], last.decided[0])] if last and last.guesses else []
+        return "; ".join([*words, *(f"{name}: {error}" for name, error in self.troubles.items())])
+
     def forget(self, number: int) -> None:
-        for drafter in self._drafters.values():
+        for drafter in self.drafters.values():
             drafter.forget(number)
 
 

@@ -50,7 +50,7 @@ class Controller:
     def limit(self, drafter: str, texts: int, most: int) -> int:
         """How many nodes a drafter should guess for each of so many texts; 0: it is not worth asking. Who guesses in
         next to no time always is; of others, what their guesses came to so far decides, of whatever kind."""
-        if not texts or most * self._drafting.get(drafter, 0.0) < _QUICK * self.plain():
+        if not texts or self.is_quick(drafter, most):
             return most if texts else 0
         found = self._longest(drafter, texts, most, 0.0)
         if not found and self.saved - texts * self._drafting.get(drafter, 0.0) > self._floor():
@@ -58,6 +58,10 @@ class Controller:
         if not found:
             self.drafters[drafter].fade()
         return found
+
+    def is_quick(self, drafter: str, most: int) -> bool:
+        """Whether so many nodes take it next to no time, as far as is known."""
+        return most * self._drafting.get(drafter, 0.0) < _QUICK * self.plain()
 
     def _longest(self, drafter: str, texts: int, most: int, hope: float) -> int:
         share = self.drafters.setdefault(drafter, Acceptance()).any(hope)
