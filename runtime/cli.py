@@ -146,7 +146,7 @@ def build_parser() -> Parser:
     chat.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
     chat.add_argument("-p", "--prompt", help="answer this once on stdout and leave")
     chat.add_argument("--resume", nargs="?", const="", metavar="NAME", help="go on with a saved chat, or with the last")
-    _add_settings(chat, (*PLANNED, *WORDS, "sessions", "offline"))
+    _add_settings(chat, (*PLANNED, *WORDS, "drafting", "sessions", "offline"))
 
     plan = command(commands, "plan", _plan, "what a model would need and how fast it would be, without loading it")
     plan.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
