@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.errors import EngineError
@@ -82,6 +82,7 @@ laws = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999), laws, st.lists(drafts(), min_size=1, max_size=6))
 def test_a_text_is_the_same_whatever_is_drafted(seed, law, guesses):
     target, prompt = Target(seed), [1, 2, 3]
@@ -95,6 +96,7 @@ def test_a_text_is_the_same_whatever_is_drafted(seed, law, guesses):
     assert text == plainly(target, law, prompt, len(text) - len(prompt))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999), laws, st.integers(1, 8))
 def test_a_draft_of_the_targets_own_tokens_stands_whole_up_to_the_end_of_the_turn(seed, law, length):
     target, prompt = Target(seed), [0, 4]
@@ -106,6 +108,7 @@ def test_a_draft_of_the_targets_own_tokens_stands_whole_up_to_the_end_of_the_tur
     assert verdict.path == tuple(range(len(coming) - 1)) and verdict.next_token == coming[-1]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999), laws, drafts())
 def test_what_stands_is_a_path_and_no_longer_one_would(seed, law, draft):
     target, sampler = Target(seed), Sampler(law, SIZE)
