@@ -190,16 +190,17 @@ class Generator:
         if rows is None:
             return
         verdicts: list[Verdict] = []
+        going: list[Stream] = []
         row = 0
         for (stream, _), draft in zip(self._shares, drafts, strict=True):
             if verdict := self._verify(stream, draft, rows, row):
                 verdicts.append(verdict)
+                going.append(stream)
             row += 1 + len(draft)
         if len(verdicts) == len(drafts):  # else one of them failed, and it ended there
             drafting.stepped(turn, verdicts, rows, row, time.perf_counter() - start)
-        for stream, _ in self._shares:
-            if stream.seat:
-                self._go_on(stream)
+        for stream in going:
+            self._go_on(stream)
         self._make_room()
 
     def _verify(self, stream: Stream, draft: Draft, rows: Rows, row: int) -> Verdict | None:

@@ -45,7 +45,7 @@ class Conductor:
         self.troubles: dict[str, AccelError] = {}  # why a drafter is asked no longer
         self.drafted = self.stood = 0  # nodes
         self._last: Turn | None = None
-        self._left_at = 0.0
+        self._left_at = 0.0  # when a run of plain tokens ended that the next turn follows at once; 0: none
         self._look = 0.0  # seconds between two runs of plain tokens
 
     def turn(self, contexts: Sequence[Context], limits: Sequence[int]) -> Turn:
@@ -84,6 +84,7 @@ class Conductor:
 
     def stepped(self, turn: Turn, verdicts: Sequence[Verdict], rows: Rows, count: int, seconds: float) -> None:
         """What became of a turn in one forward of so many rows that did nothing else."""
+        self._left_at = 0.0
         self.drafted += sum(len(verdict.draft) for verdict in verdicts)
         self.stood += sum(len(verdict.path) for verdict in verdicts)
         self.controller.stepped(turn.guesses, [verdict.tokens for verdict in verdicts], seconds, count)
@@ -124,6 +125,7 @@ class Conductor:
         return "; ".join([*words, *(f"{name}: {error}" for name, error in self.troubles.items())])
 
     def forget(self, number: int) -> None:
+        self._left_at = 0.0  # the next text may begin much later
         for drafter in self.drafters.values():
             drafter.forget(number)
 

@@ -1,6 +1,7 @@
 """What drafters that need no model have in common: they guess at once, know on what each guess rests, and count how
 often such guesses stand."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -38,7 +39,7 @@ class Witness(Protocol):
         ...
 
 
-class Immediate:
+class Immediate(ABC):
     """A `Drafter` around `guess`. Drafts come with its own probabilities. Nodes whose paths fail with one above `doubt`
     are left out; where the text came to them they are judged all the same, so that who is doubted can be trusted again.
     """
@@ -48,9 +49,9 @@ class Immediate:
         self._doubt = doubt
         self._begun: list[tuple[int, Guess]] = []  # the last token that stood, and what was guessed after it
 
+    @abstractmethod
     def guess(self, context: Context, limit: int) -> Guess:
         """Of `limit` nodes at most; `limit` is 1 at least."""
-        raise NotImplementedError
 
     def start(self, contexts: Sequence[Context], limits: Sequence[int]) -> None:
         self._begun = [
@@ -65,5 +66,6 @@ class Immediate:
         for (_, guess), verdict in zip(self._begun, verdicts, strict=True):
             self.odds.judge(guess.draft, guess.kinds, verdict.tokens)
 
+    @abstractmethod
     def forget(self, number: int) -> None:
-        raise NotImplementedError
+        """See `draft.Drafter`."""

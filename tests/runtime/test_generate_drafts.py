@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.errors import GrammarError
 from accel.runtime.drafting.conductor import Conductor
 from accel.runtime.drafting.control import Controller, Guess
 from accel.runtime.drafting.draft import Context, Draft, Verdict
@@ -191,3 +192,32 @@ def replace_struct(request: Generate, **changes: Any) -> Generate:
     import msgspec
 
     return msgspec.structs.replace(request, **changes)
+
+
+def test_a_text_that_fails_says_nothing_more_and_the_others_go_on():
+    one, other = requests_of(2, most=12)
+    plain = Desk(context=600).answers([one, other])
+    desk = Desk(Seer({id: found[0] for id, found in plain.items()}, 1.0), context=600, outputs=8)
+    generator: Any = desk.generator
+    verify = generator._verify
+
+    def failing(stream: Any, *more: Any) -> Verdict | None:
+        if stream.id == 1 and stream.answered > 3:
+            generator._fail(stream, GrammarError("the grammar leaves no token"))
+            return None
+        return verify(stream, *more)
+
+    generator._verify = failing
+    found = desk.answers([one, other])
+    assert found[1][:2] == (None, "GrammarError")
+    assert found[2] == plain[2]
+    of_one = [each for each in desk.said if getattr(each, "id", 0) == 1]
+    assert isinstance(of_one[-1], Failed)
+
+
+def test_the_time_between_two_answers_is_not_taken_for_a_look():
+    conductor = Conductor({}, Controller(RowCosts(None)))
+    conductor.controller.decoded(None, [5], 0.01)
+    conductor._left_at = 1e-9  # long ago
+    conductor.forget(1)
+    assert conductor.pace() == 1

@@ -47,7 +47,9 @@ class TreeRows:
         return np.array([row.argmax() for row in self._rows], np.int32)
 
     def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+        rows = np.array(self._rows)
+        tokens = np.argsort(-rows, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(rows, tokens, 1), tokens
 
 
 def plainly(target: Target, law: Law, prompt: Sequence[int], most: int) -> list[int]:
