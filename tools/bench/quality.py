@@ -78,6 +78,8 @@ def _of_runs(file: Path | None) -> list[Shares]:
     lines = file.read_text().splitlines() if file else []
     runs = [json.loads(line) for line in lines if line.startswith("{")]
     runs = [run for run in runs if run.get("contestant") == "approximate"]
+    if file and not runs:
+        raise SystemExit(f"{file} tells of no run of experts.py with stand-ins")
     return [
         Shares(*(median(run[f"share_{name}"] for run in runs if run["share"] == share) for name in Shares._fields))
         for share in dict.fromkeys(run["share"] for run in runs)
