@@ -10,3 +10,7 @@ class DraftingOptions:
     folder: str = ""  # where drafters keep what they learn of a model; "": nowhere
     rows: tuple[int, ...] = ()
     seconds: tuple[float, ...] = ()
+    nodes: int = 31  # of the drafts of one step, of all texts together, at most
+    leaves: int = 1  # of one text's draft; 1: chains only
+    engine: str = ""  # that the draft model is opened with; "": there is none
+    model: str = ""  # what that engine is opened with, as JSON
