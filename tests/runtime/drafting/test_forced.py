@@ -21,7 +21,7 @@ from .writing import Written, begin, law, step, target
 STORIES = Path(__file__).parents[4] / "shared/assets/models/stories260K.gguf"
 PROMPT = "<|im_start|>user\nTell me a story.<|im_end|>\n<|im_start|>assistant\n"
 MOST = 560  # tokens: beyond 512 positions llama.cpp's attention of single rows is another kernel
-EPSILON = 0.25  # of the logits' deviation
+EPSILON = 0.5  # of the logits' deviation
 
 
 def written(engine: Engine, how: Law, future: Sequence[int], length: int, most: int) -> Written:
