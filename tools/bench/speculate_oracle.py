@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from speculate_recording import Recording
 from speculate_world import KnownRows, context_of, follow
 
-from accel.runtime.drafting.draft import Drafter
+from accel.runtime.drafting.draft import Drafter, Verdict
 from accel.runtime.drafting.immediate import Immediate
 
 
@@ -46,8 +46,8 @@ def _right(drafter: Drafter, recording: Recording, number: int) -> list[int]:
         (draft,) = drafter.take()
         if isinstance(drafter, Immediate):
             draft = drafter.guess(context, world.most).draft  # doubts or not
-        verdict = follow(draft, text.tokens, at)
-        found.append(len(verdict.path))
+        found.append(len(follow(draft, text.tokens, at).path))
+        verdict = Verdict(draft, (), text.tokens[at], 0)  # it must not learn here what it is to guess at the next place
         drafter.observe([verdict], KnownRows(text, at, verdict, world.vocabulary))
         tokens.append(text.tokens[at])
     return found
