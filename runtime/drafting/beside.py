@@ -29,8 +29,16 @@ class Beside:
 
     @property
     def trouble(self) -> AccelError | None:
-        """See `ModelDrafter`."""
+        """See `Reader`."""
         return self._drafter.trouble
+
+    @property
+    def given_up(self) -> bool:
+        return self._drafter.given_up
+
+    @property
+    def reading(self) -> float:
+        return self._drafter.reading
 
     def start(self, contexts: Sequence[Context], limits: Sequence[int]) -> None:
         texts = zip(contexts, limits, strict=True)
