@@ -1,5 +1,5 @@
-"""Many texts at once, drafted for by unlike drafters, some cancelled and some failing in the middle: every one gets what
-it gets alone and undrafted, and nothing of any is left over."""
+"""Many texts at once, drafted for by unlike drafters, some cancelled and some failing in the middle: each gets what it
+gets alone and undrafted, and nothing of any is left over."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,7 +47,7 @@ class Fickle(Controller):
     seed = 0
 
     def limit(self, drafter: str, texts: int, most: int) -> int:
-        return self._random.integers(0, most + 1) if texts else 0
+        return int(self._random.integers(0, most + 1)) if texts else 0
 
     def is_quick(self, drafter: str, most: int) -> bool:
         return bool(self._random.integers(2))
