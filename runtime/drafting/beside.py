@@ -1,4 +1,8 @@
-"""A draft model that works in a thread of its own, while the target does."""
+"""A draft model that works in a thread of its own, while the target does.
+
+For two that compute on different devices (`make.are_apart`): on the same cores both would wait for one another. A draft
+model of other tokens works by turns all the same: what was translated is not for two threads.
+"""
 
 import time
 from collections.abc import Sequence
