@@ -7,6 +7,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,8 @@ from ..devices.resident import resident
 from ..errors import AccelError, EngineError, ModelDamaged, UsageError
 from ..units import Bytes, from_json
 from . import messages
-from .drafting.make import drafts_for
+from .drafting.conductor import Conductor, Use
+from .drafting.make import Kept, lacking
 from .engines import open_engine, options_type
 from .engines.base import Engine, Stop
 from .generate import Generator
@@ -39,6 +41,8 @@ class EngineThread:
         self._look = Stop()  # set once there is something to look at
         self._ending = False
         self._later: list[messages.Measure | messages.Route] = []  # for when nothing runs
+        self._drafts: Kept | None = None
+        self._undrafted = ""  # why there are none
 
     def ask(self, request: Ticket | messages.Request) -> None:
         self._inbox.put(request)
@@ -61,11 +65,11 @@ class EngineThread:
 
     def _serve(self) -> None:
         start = time.monotonic()
-        engine = self._open()
+        options = self._options()
+        engine = open_engine(self._opening.engine, options, self._tell_progress)
         sequences = Sequences(engine)
-        drafts = drafts_for(engine, self._opening.drafting)
-        conductor = drafts.conductor if drafts else None
-        generator = Generator(engine, sequences, self._outbox.put, conductor)
+        self._make_drafts(engine, options)
+        generator = Generator(engine, sequences, self._outbox.put, self._drafts and self._drafts.conductor)
         self._outbox.put(_ready(engine, self._opening.engine, time.monotonic() - start))
         gc.collect()
         gc.freeze()
@@ -75,8 +79,9 @@ class EngineThread:
             look = self._look = Stop()  # before the inbox is looked at: what comes after that sets it
             while idle or not self._inbox.empty():
                 if (request := self._next()) is _END:
-                    if drafts:
-                        drafts.save()
+                    if self._drafts:
+                        self._drafts.save()
+                        self._drafts.close()
                     return
                 self._answer(request, engine, sequences, generator)
                 idle = False
@@ -84,19 +89,32 @@ class EngineThread:
 
     def _next(self) -> Ticket | messages.Request | None:
         """Waits for a request. Garbage is collected once nothing is asked for a moment: what an answer ended with is
-        sent by then, and the next one seldom comes so soon."""
+        sent by then, and the next one seldom comes so soon. So is kept what drafters learned, now and then."""
         try:
             return self._inbox.get(timeout=_PAUSE)
         except Empty:
             gc.collect()
-            return self._inbox.get()
+        while self._drafts and (wait := self._drafts.due()) is not None:
+            try:
+                return self._inbox.get(timeout=wait)
+            except Empty:
+                self._drafts.save()
+        return self._inbox.get()
 
-    def _open(self) -> Engine:
+    def _options(self) -> Any:
         try:
-            options = from_json(bytes(self._opening.options), options_type(self._opening.engine))
+            return from_json(bytes(self._opening.options), options_type(self._opening.engine))
         except msgspec.DecodeError as error:
             raise UsageError(f"the options of the engine cannot be read: {error}") from error
-        return open_engine(self._opening.engine, options, self._tell_progress)
+
+    def _make_drafts(self, engine: Engine, options: Any) -> None:
+        if drafting := self._opening.drafting:
+            self._undrafted = lacking(engine.can)
+            if not self._undrafted:
+                self._drafts = Kept(engine, drafting, options, self._tell_drafting, lambda _: not self._ending)
+
+    def _tell_drafting(self, id: int, why: str) -> None:
+        self._outbox.put(messages.Drafting(id, messages.plain(why)))
 
     def _tell_progress(self, fraction: float) -> bool:
         self._outbox.put(messages.Loading(fraction))
@@ -122,7 +140,7 @@ class EngineThread:
                     sequences.forget(conversation)
                     put(messages.Forgotten(id))
                 case messages.Survey(id):
-                    put(_statistics(id, engine, sequences, generator))
+                    put(_statistics(id, engine, sequences, generator, self._undrafted))
                 case messages.Measure() | messages.Route():
                     self._later.append(request)
         except AccelError as error:
@@ -149,6 +167,8 @@ class EngineThread:
         from .costs import measure_rows
 
         times = measure_rows(engine, 0, False, request.seconds)  # the front knows how it was opened
+        if self._drafts:
+            self._drafts.conductor.measured(times)
         return messages.Measured(request.id, times.rows, times.seconds)
 
     def _route(self, engine: Engine, request: messages.Route) -> messages.Routed:
@@ -211,7 +231,9 @@ def _controls(engine: Engine) -> tuple[str, ...]:
     return tuple(messages.plain(vocabulary.text(token)) for token in named if not vocabulary.piece(token))
 
 
-def _statistics(id: int, engine: Engine, sequences: Sequences, generator: Generator) -> messages.Statistics:
+def _statistics(
+    id: int, engine: Engine, sequences: Sequences, generator: Generator, undrafted: str
+) -> messages.Statistics:
     anonymous, mapped = resident()
     offloaded, drafting = engine.offloaded(), generator.drafting
     return messages.Statistics(
@@ -230,5 +252,15 @@ def _statistics(id: int, engine: Engine, sequences: Sequences, generator: Genera
         experts=tuple(messages.LayerUse(**asdict(use)) for use in offloaded.layers),
         drafted=drafting.drafted if drafting else 0,
         stood=drafting.stood if drafting else 0,
-        drafting=drafting.why if drafting else "",
+        drafting=messages.plain(drafting.why) if drafting else undrafted,
+        drafters=_drafters(drafting) if drafting else (),
+    )
+
+
+def _drafters(drafting: Conductor) -> tuple[messages.DrafterUse, ...]:
+    trouble = {name: messages.plain(str(error)) for name, error in drafting.trouble().items()}
+    names = dict.fromkeys([*drafting.uses, *trouble])
+    return tuple(
+        messages.DrafterUse(name, **asdict(drafting.uses.get(name, Use())), trouble=trouble.get(name, ""))
+        for name in names
     )

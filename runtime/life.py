@@ -28,7 +28,7 @@ _START = 60.0  # seconds until a worker listens, on a machine under load
 _PATIENCE = 30.0  # seconds of ours without a sign of life
 _GRACE = 2.0  # seconds to end in, before it is killed
 # All other answers end their request.
-_GOES_ON = (messages.Started, messages.Prefilled, messages.Text, messages.Routing)
+_GOES_ON = (messages.Started, messages.Prefilled, messages.Text, messages.Drafting, messages.Routing)
 
 
 class Life:

@@ -16,22 +16,21 @@ import msgspec
 from ..errors import STATUS, AccelError, LinkError, UsageError
 from ..offload.curves import HitCurves
 from .drafting.options import DraftingOptions
+from .figures import Count, DrafterUse, LayerUse, Seconds
 from .law import Law
 from .text import Markers
 
-VERSION = 5
+VERSION = 6
 MOST_PARTS = 2**16  # of one prompt
 KINDS: dict[str, type[AccelError]] = {kind.__name__: kind for kind in STATUS}
 _MOST_WORDS = 2000  # characters of an error's line
 
 Id: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 Token: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Tokens: TypeAlias = Annotated[tuple[Token, ...], msgspec.Meta(max_length=2**21)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Path: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=4096, pattern="^[^\0]+$")]
 Stops: TypeAlias = Annotated[tuple[str, ...], msgspec.Meta(max_length=64)]
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
 
 # Text in which control tokens count as such (a template's output), or the very tokens of an earlier answer. Each part
 # is tokenized by itself: a control token's spelling that two parts share is text.
@@ -76,7 +75,7 @@ class GrammarSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Generate(Record, frozen=True):
-    """Answer a prompt: `Started`, `Prefilled`..., `Text`..., then `Finished`."""
+    """Answer a prompt: `Started`, `Prefilled`..., `Text` and `Drafting`..., then `Finished`."""
 
     id: Id
     conversation: Name  # what is cached of it is not forwarded again
@@ -210,6 +209,13 @@ class Text(Record, frozen=True):
     tokens: Count
 
 
+class Drafting(Record, frozen=True):
+    """An answer is drafted for otherwise from here on: `why` says by whom, or why not. Its text is the same."""
+
+    id: Id
+    why: str
+
+
 class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens of a prompt, how many of them were cached, how many rows were forwarded, tokens of the answer."""
 
@@ -294,27 +300,8 @@ class Routed(Record, frozen=True):
     curves: HitCurves
 
 
-class LayerUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """As `engines.base.LayerUse`."""
-
-    layer: Count
-    uses: Count
-    hits: Count
-    late: Count
-    beside: Count
-    expected: Count
-    fulfilled: Count
-    stall: Seconds
-    recall: Annotated[float, msgspec.Meta(ge=0, le=1)]
-    wasted: Count = 0
-    low: Count = 0
-    skipped: Count = 0
-    needed: Count = 0
-    read: Count = 0
-
-
 class Statistics(Record, frozen=True):
-    """Since the worker is ready: `forwards`, `rows`, `generated`, `read` and `experts`; the others now."""
+    """Since the worker is ready: `forwards`, `rows`, `generated`, `read`, `experts` and `drafters`; the others now."""
 
     id: Id
     forwards: Count
@@ -332,6 +319,7 @@ class Statistics(Record, frozen=True):
     drafted: Count = 0  # tokens that were guessed and verified
     stood: Count = 0  # of them
     drafting: str = ""  # what is drafted now, and why
+    drafters: Annotated[tuple[DrafterUse, ...], msgspec.Meta(max_length=64)] = ()
 
 
 class Pong(Record, frozen=True):
@@ -343,7 +331,7 @@ Request: TypeAlias = (
 )  # fmt: skip
 Event: TypeAlias = (
     Loading | Ready | Started | Prefilled | Text | Finished | Failed | Encoded | Saved | Loaded | Forgotten | Measured
-    | Routing | Routed | Statistics | Pong
+    | Routing | Routed | Statistics | Pong | Drafting
 )  # fmt: skip
 
 encode = msgspec.msgpack.Encoder().encode

@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from .messages import Event, Failed, Finished, Loading, Prefilled, Text
+from .messages import Drafting, Event, Failed, Finished, Loading, Prefilled, Text
 
 
 class Speaker(Protocol):
@@ -47,7 +47,7 @@ class Outbox:
         self._sayings.append(saying)
         if isinstance(saying, Prefilled) and saying.done == saying.total:
             self._awaited.add(saying.id)  # its first word follows at once, or its end, and takes it along
-        elif self._awaited or not self.beating or not _is_text(saying):
+        elif self._awaited or not self.beating or not _can_wait(saying):
             self._wake()
 
     def take(self) -> list[Event]:
@@ -74,8 +74,9 @@ class Outbox:
                 self._speakers.append(saying)
 
 
-def _is_text(saying: Saying) -> bool:
-    return isinstance(saying, Text) or not isinstance(saying, msgspec.Struct)
+def _can_wait(saying: Saying) -> bool:
+    """For the beat."""
+    return isinstance(saying, Text | Drafting) or not isinstance(saying, msgspec.Struct)
 
 
 def merged(messages: Iterable[Event]) -> list[Event]:

@@ -16,7 +16,7 @@ from .text import Markers
 
 _LOOK = 0.5  # seconds after which a waiting thread lets a signal through, on systems that need it
 
-Step = messages.Started | messages.Prefilled | messages.Text | messages.Finished
+Step = messages.Started | messages.Prefilled | messages.Text | messages.Drafting | messages.Finished
 A = TypeVar("A")
 
 

@@ -61,6 +61,18 @@ def expert_lines(now: Statistics) -> list[str]:
     return [f"{'' if number else 'experts':11}{line}" for number, line in enumerate(lines) if line]
 
 
+def drafting_lines(now: Statistics) -> list[str]:
+    """What is drafted and why, and how each drafter fared."""
+    if not now.drafting:
+        return []
+    told = f"{now.stood} of {now.drafted} guesses stood; {now.drafting}" if now.drafters else now.drafting
+    return [f"drafting   {told}"] + [
+        f"{'':11}{use.name}: asked {use.asked} times, {use.stood} of {use.drafted} stood, {1e3 * use.seconds:.0f} ms"
+        for use in now.drafters
+        if use.asked
+    ]
+
+
 def status_line(session: Session, opened: Opened) -> str:
     """One line after an answer."""
     now = opened.worker.statistics()
@@ -85,7 +97,7 @@ def statistics(session: Session, opened: Opened) -> str:
         f"memory     {memory_line(now, opened)}: {Bytes(now.anonymous)} anonymous, {Bytes(now.mapped)} mapped"
         + (f", {Bytes(now.pinned)} pinned" if now.pinned else ""),
         *expert_lines(now),
-        *([f"drafting   {now.stood} of {now.drafted} guesses stood; {now.drafting}"] if now.drafting else []),
+        *drafting_lines(now),
         f"seed       {session.wishes.law.seed}",
         f"chat       '{session.name}', {len(session.conversation.messages)} messages"
         + ("" if session.history else ", not kept on disk"),

@@ -1,12 +1,17 @@
 """How often guesses turned out right: running shares by who guessed, of what kind and how deep. Pure."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _MEMORY = 0.98  # of what was seen, when one more of a kind is: about fifty count
 _FADING = 0.99  # of what was seen, every time that nobody was asked to guess
 _PRIOR = 4.0  # guesses that what is known of the wider class is worth
 DEEPEST = 8  # depths from here on count as one
+KINDS = 8  # that guesses are told apart by
+_PLACES = [(kind, depth) for kind in range(KINDS) for depth in range(DEEPEST + 1)]
+SHARES = 1 + KINDS + len(_PLACES)
+_MOST = 1 / (1 - _MEMORY) + 1  # guesses that are remembered
 
 
 @dataclass(slots=True)
@@ -69,6 +74,25 @@ class Acceptance:
     @property
     def overall(self) -> float:
         return self._all.within(self.first_guess)
+
+    def table(self) -> list[float]:
+        """What was seen of all, of each of the first kinds and of each of these and depth: `SHARES` pairs of numbers,
+        how many were right and how many there were, as far as they are remembered."""
+        shares = [self._all, *(self._kinds.get(kind) for kind in range(KINDS)), *map(self._depths.get, _PLACES)]
+        return [number for share in shares for number in ((share.right, share.seen) if share else (0.0, 0.0))]
+
+    @classmethod
+    def of_table(cls, table: Sequence[float]) -> "Acceptance | None":
+        """The same back; None for what no acceptance has as a table."""
+        shares = [_Share(*pair) for pair in zip(table[::2], table[1::2], strict=False)]
+        if len(table) != 2 * SHARES or not all(0 <= share.right <= share.seen <= _MOST for share in shares):
+            return None
+        kinds, depths = shares[1 : 1 + KINDS], shares[1 + KINDS :]
+        return cls(
+            _all=shares[0],
+            _kinds={kind: share for kind, share in enumerate(kinds) if share.seen},
+            _depths={place: share for place, share in zip(_PLACES, depths, strict=True) if share.seen},
+        )
 
 
 def _hoped(share: float, seen: float, hope: float) -> float:

@@ -1,4 +1,8 @@
-"""A draft model that works in a thread of its own, while the target does."""
+"""A draft model that works in a thread of its own, while the target does.
+
+For two that compute on different devices (`make.are_apart`): on the same cores both would wait for one another. A draft
+model of other tokens works by turns all the same: what was translated is not for two threads.
+"""
 
 import time
 from collections.abc import Sequence
@@ -29,8 +33,16 @@ class Beside:
 
     @property
     def trouble(self) -> AccelError | None:
-        """See `ModelDrafter`."""
+        """See `Reader`."""
         return self._drafter.trouble
+
+    @property
+    def given_up(self) -> bool:
+        return self._drafter.given_up
+
+    @property
+    def reading(self) -> float:
+        return self._drafter.reading
 
     def start(self, contexts: Sequence[Context], limits: Sequence[int]) -> None:
         texts = zip(contexts, limits, strict=True)

@@ -2,18 +2,39 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...errors import AccelError
+from ..costs import RowTimes
 from ..engines.base import Rows
+from .acceptance import KINDS, Acceptance
+from .bounds import Bounds
 from .control import Controller, Guess
 from .draft import NOTHING, Context, Draft, Drafter, Verdict
 from .immediate import Witness
+from .model import Reader
+from .row_costs import RowCosts
 
 _SHARE = 0.004  # of the time, that looking for guesses between plain tokens may take
-_KINDS = 8  # of a drafter's own probabilities
 _MEMORY = 0.9  # of how long a look takes, when another is seen
+_REST = 2.0  # seconds between two words on what was decided
+_TOLD_AGAIN = 4  # times that what was seen of a row count is told to costs that were measured anew
+
+Tell = Callable[[int, str], object]  # of a text: what was decided, and why
+
+
+@dataclass(slots=True)
+class Use:
+    """Of one drafter, since the worker is ready."""
+
+    asked: int = 0  # times, for one text each
+    guessed: int = 0  # nodes
+    drafted: int = 0  # of them that were verified
+    stood: int = 0  # of them
+    seconds: float = 0.0  # that it took
+    reading: float = 0.0  # of them in which texts were read
 
 
 @dataclass(slots=True)
@@ -37,25 +58,54 @@ class Turn:
 
 class Conductor:
     """Of one worker. All drafters are asked that guess at once, and of each text's guesses the one that promises most
-    is kept; others, in their order, for texts that nobody had a guess for."""
+    is kept; others, in their order, for texts that nobody had a guess for, or only such that they should outdo."""
 
-    def __init__(self, drafters: Mapping[str, Drafter], controller: Controller) -> None:
+    def __init__(
+        self,
+        drafters: Mapping[str, Drafter],
+        controller: Controller,
+        bounds: Bounds | None = None,
+        tell: Tell | None = None,
+    ) -> None:
+        """`bounds`: of the drafts of one step; `tell` hears of decisions that changed."""
         self.controller = controller
         self.drafters = dict(drafters)
+        self.uses = {name: Use() for name in drafters}
         self.troubles: dict[str, AccelError] = {}  # why a drafter is asked no longer
-        self.drafted = self.stood = 0  # nodes
+        self.heard = 0  # tokens that drafters may have learned from
+        self._bounds = bounds or Bounds()
+        self._tell = tell
+        self._told: dict[int, str] = {}  # of a text: who drafted for it when that was told
+        self._told_at = -_REST
+        self._readers = {name: drafter for name, drafter in drafters.items() if isinstance(drafter, Reader)}
+        self._witnesses = {name: drafter for name, drafter in drafters.items() if isinstance(drafter, Witness)}
+        self._rows = Counter[int]()  # how often forwards of so many rows were timed
         self._last: Turn | None = None
         self._left_at = 0.0  # when a run of plain tokens ended that the next turn follows at once; 0: none
         self._look = 0.0  # seconds between two runs of plain tokens
+
+    @property
+    def drafted(self) -> int:
+        """Nodes."""
+        return sum(use.drafted for use in self.uses.values())
+
+    @property
+    def stood(self) -> int:
+        return sum(use.stood for use in self.uses.values())
 
     def turn(self, contexts: Sequence[Context], limits: Sequence[int]) -> Turn:
         """What to draft for these texts, of so many nodes each at most."""
         turn = Turn(contexts, [context.tokens[-1] for context in contexts])
         turn.guesses = [None] * len(contexts)
+        limits = [min(limit, self._bounds.nodes) for limit in limits]
         worth = [0.0] * len(contexts)
         for name, drafter in list(self.drafters.items()):
             quick = self.controller.is_quick(name, max(limits))
-            places = [at for at, limit in enumerate(limits) if limit and (quick or turn.guesses[at] is None)]
+            places = [
+                at
+                for at, limit in enumerate(limits)
+                if limit and (quick or self._outdoes(name, turn.guesses[at], limit, len(limits)))
+            ]
             limit = self.controller.limit(name, len(places), max((limits[at] for at in places), default=0))
             if not limit:
                 continue
@@ -67,9 +117,31 @@ class Conductor:
                 guess = Guess(name, draft, _kinds(draft))
                 if len(draft) and (expected := sum(self.controller.values(guess))) > worth[at]:
                     turn.guesses[at], worth[at] = guess, expected
-        turn.decided = self.controller.decide(turn.guesses)
+        turn.decided = self.controller.decide(self._bounded(turn.guesses))
         self._last = turn
+        if self._tell:
+            self._tell_changes(turn, self._tell)
         return turn
+
+    def _outdoes(self, name: str, guess: Guess | None, most: int, texts: int) -> bool:
+        """Whether a drafter that takes its time should make more tokens a second than the guess at hand, for one of so
+        many texts."""
+        if guess is None:
+            return True
+        controller, use = self.controller, self.uses[name]
+        seconds = [controller.costs.of(texts * (1 + count)) / texts for count in range(most + 1)]
+        known = controller.drafters.setdefault(name, Acceptance())
+        best, tokens = 1 / seconds[0], 1.0
+        for count, value in enumerate(sorted(controller.values(guess), reverse=True)[:most], 1):
+            tokens += value
+            best = max(best, tokens / seconds[count])
+        share, a_node, tokens = known.any(), (use.seconds - use.reading) / max(1, use.guessed), 1.0
+        for count in range(1, most + 1):
+            tokens += share**count
+            if tokens / (seconds[count] + count * a_node) > best:
+                return True
+        known.fade()  # who is passed over for long is asked again
+        return False
 
     def _drafts(self, name: str, drafter: Drafter, contexts: Sequence[Context], limits: Sequence[int]) -> list[Draft]:
         start = time.perf_counter()
@@ -79,23 +151,66 @@ class Conductor:
         except AccelError as error:
             self._give_up(name, error)
             return [NOTHING] * len(contexts)
-        self.controller.drafted(name, sum(map(len, drafts)), time.perf_counter() - start)
+        seconds, reading = time.perf_counter() - start, 0.0
+        use, guessed = self.uses[name], sum(map(len, drafts))
+        use.asked += len(contexts)
+        use.guessed += guessed
+        use.seconds += seconds
+        if reader := self._readers.get(name):
+            reading = min(seconds, reader.reading)
+            use.reading += reading
+            if reading:  # it is spent, and says nothing of what a guess takes
+                self.controller.drafted(name, 0, reading)
+            if reader.given_up and reader.trouble:
+                self._give_up(name, reader.trouble)
+        self.controller.drafted(name, guessed, seconds - reading)
         return drafts
+
+    def _bounded(self, guesses: Sequence[Guess | None]) -> list[Guess | None]:
+        """What of the guesses there is room for together."""
+        drafts = [guess.draft if guess else NOTHING for guess in guesses]
+        if self._bounds.hold(drafts):
+            return list(guesses)
+        kept = self._bounds.within(drafts, [self.controller.values(guess) if guess else () for guess in guesses])
+        return [
+            Guess(guess.drafter, guess.draft.part(nodes), tuple(guess.kinds[node] for node in nodes))
+            if guess and nodes
+            else None
+            for guess, nodes in zip(guesses, kept, strict=True)
+        ]
+
+    def _tell_changes(self, turn: Turn, tell: Tell) -> None:
+        """What the front is told travels with the text; so that it does not with every token, only now and then."""
+        now = time.monotonic()
+        if now < self._told_at + _REST:
+            return
+        for place, context in enumerate(turn.contexts):
+            decided = turn.decided[place]
+            name = decided.drafter if decided else ""
+            if self._told.get(context.number, "") != name:
+                self._told[context.number] = name
+                self._told_at = now
+                tell(context.number, self.controller.reason(turn.guesses[place], decided))
 
     def stepped(self, turn: Turn, verdicts: Sequence[Verdict], rows: Rows, count: int, seconds: float) -> None:
         """What became of a turn in one forward of so many rows that did nothing else."""
         self._left_at = 0.0
-        self.drafted += sum(len(verdict.draft) for verdict in verdicts)
-        self.stood += sum(len(verdict.path) for verdict in verdicts)
+        for decided, verdict in zip(turn.decided, verdicts, strict=True):
+            if decided:
+                use = self.uses[decided.drafter]
+                use.drafted += len(verdict.draft)
+                use.stood += len(verdict.path)
+            self.heard += len(verdict.tokens)
+        self._rows[count] += 1
         self.controller.stepped(turn.guesses, [verdict.tokens for verdict in verdicts], seconds, count)
         for name, drafter in list(self.drafters.items()):
             asked = turn.asked.get(name, [])
             try:
                 if asked:
                     drafter.observe([verdicts[at] for at in asked], rows)
-                if isinstance(drafter, Witness):
+                if witness := self._witnesses.get(name):
                     for at in set(range(len(verdicts))) - set(asked):
-                        drafter.witness(turn.roots[at], verdicts[at], rows)
+                        witness.witness(turn.roots[at], verdicts[at], rows)
             except AccelError as error:
                 self._give_up(name, error)
 
@@ -109,23 +224,39 @@ class Conductor:
 
     def decoded(self, turn: Turn, tokens: Sequence[int], seconds: float) -> None:
         """One text alone went on plainly by these tokens."""
+        self.heard += len(tokens)
+        self._rows[1] += 1
         self.controller.decoded(turn.guesses[0], tokens, seconds)
         self._left_at = time.perf_counter()
 
+    def measured(self, times: RowTimes) -> None:
+        """Forwards were timed anew. What was seen of them at work stays: how it differs from such times."""
+        before, after = self.controller.costs, RowCosts(times)
+        for rows, count in sorted(self._rows.items()):
+            for _ in range(min(count, _TOLD_AGAIN)):
+                after.seen(rows, before.of(rows))
+        self.controller.costs = after
+
     def _give_up(self, name: str, error: AccelError) -> None:
         """It costs guesses, never an answer."""
-        del self.drafters[name]
+        self.drafters.pop(name, None)
         self.troubles[name] = error
 
     @property
     def why(self) -> str:
-        """What was decided last, and for what reason; why drafters are asked no longer."""
+        """What was decided last, and for what reason; why drafters do not guess."""
         last = self._last
         words = [self.controller.reason(last.guesses[0], last.decided[0])] if last and last.guesses else []
-        return "; ".join([*words, *(f"{name}: {error}" for name, error in self.troubles.items())])
+        return "; ".join([*words, *(f"{name}: {error}" for name, error in self.trouble().items())])
+
+    def trouble(self) -> dict[str, AccelError]:
+        """Why drafters do not guess, for now or at all."""
+        now = {name: reader.trouble for name, reader in self._readers.items() if name in self.drafters}
+        return {name: error for name, error in now.items() if error} | self.troubles
 
     def forget(self, number: int) -> None:
         self._left_at = 0.0  # the next text may begin much later
+        self._told.pop(number, None)
         for drafter in self.drafters.values():
             drafter.forget(number)
 
@@ -134,4 +265,4 @@ def _kinds(draft: Draft) -> tuple[int, ...]:
     """Guesses that their drafter thinks equally likely are of one kind."""
     if draft.probabilities is None:
         return (0,) * len(draft)
-    return tuple(min(_KINDS - 1, int(_KINDS * share)) for share in draft.probabilities)
+    return tuple(min(KINDS - 1, int(KINDS * share)) for share in draft.probabilities)

@@ -31,6 +31,15 @@ class Draft:
     def leaves(self) -> int:
         return len(self.tokens) - len({*self.parents} - {-1})
 
+    def part(self, nodes: Sequence[int]) -> "Draft":
+        """What is left of it with these nodes, ascending, each with the one above it."""
+        place = {-1: -1} | {node: number for number, node in enumerate(nodes)}
+        return Draft(
+            tuple(self.tokens[node] for node in nodes),
+            tuple(place[self.parents[node]] for node in nodes),
+            self.probabilities and tuple(self.probabilities[node] for node in nodes),
+        )
+
     def children(self) -> list[dict[int, int]]:
         """Of the last token that stands (first) and of every node: the child that guesses a token. Raises EngineError
         where this is no tree."""

@@ -36,8 +36,16 @@ class Foreign:
 
     @property
     def trouble(self) -> AccelError | None:
-        """See `ModelDrafter`."""
+        """See `Reader`."""
         return self._drafter.trouble
+
+    @property
+    def given_up(self) -> bool:
+        return self._drafter.given_up
+
+    @property
+    def reading(self) -> float:
+        return self._drafter.reading
 
     def start(self, contexts: Sequence[Context], limits: Sequence[int]) -> None:
         wishes, self._asked = [], []

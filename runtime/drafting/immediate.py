@@ -22,15 +22,6 @@ class Guess:
 
 
 @runtime_checkable
-class Follower(Protocol):
-    """Who can also say what may follow another's guess."""
-
-    def follow(self, context: Context, path: Sequence[int], limit: int) -> Draft:
-        """What may come after `path` if all of it stands, of so many nodes at most."""
-        ...
-
-
-@runtime_checkable
 class Witness(Protocol):
     """Who learns from every row, whoever guessed."""
 

@@ -7,6 +7,7 @@ up by, then token after token of the chains, or layer after layer of the trees.
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +18,27 @@ from .guessing import Chain, Guesser, Tree, Wish, Work
 from .seats import Seats
 
 _PATIENCE = 3  # rounds that fail, or come to nothing, one after another
+_BEHIND = 16  # tokens of a text that are not cached, from which on it is read and not gone on with
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A drafter with an engine of its own, which reads a text before it guesses, and may fail."""
+
+    @property
+    def reading(self) -> float:
+        """Seconds of the last drafts in which texts were read."""
+        ...
+
+    @property
+    def trouble(self) -> AccelError | None:
+        """Why drafts are empty; None where nothing is wrong."""
+        ...
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it failed so often that it is not asked any more."""
+        ...
 
 
 class ModelDrafter:
@@ -32,7 +54,8 @@ class ModelDrafter:
         if not engine.can.rollback:
             raise EngineError("this model cannot draft: its state cannot be taken back", "choose another draft model")
         self.engine, self.least, self.leaves = engine, least, leaves
-        self.trouble: AccelError | None = None  # why drafts are empty; None where nothing is wrong
+        self.trouble: AccelError | None = None
+        self.reading = 0.0
         self._size = size or engine.vocabulary.size
         self._padded = np.full(self._size, -np.inf, np.float32)
         self._seats = Seats(engine)
@@ -42,7 +65,7 @@ class ModelDrafter:
 
     @property
     def given_up(self) -> bool:
-        """Whether it failed so often that it is not asked any more."""
+        """See `Reader`."""
         return self._failures >= _PATIENCE
 
     def start(self, contexts: Sequence[Context], limits: Sequence[int]) -> None:
@@ -67,7 +90,7 @@ class ModelDrafter:
 
     def draft(self, wishes: Sequence[Wish], late: Callable[[], bool]) -> list[Draft]:
         """As far as it comes until it is `late`, which is asked between forwards."""
-        self._works = []
+        self._works, self.reading = [], 0.0
         if not self.given_up:
             self.trouble = None
             try:
@@ -140,7 +163,9 @@ class ModelDrafter:
         if not shares:
             return False
         columns = (np.array(column, np.int32) for column in (tokens, sequences, parents, wants))
+        start, behind = time.perf_counter(), any(work.missing > _BEHIND for work, _ in shares)
         rows = self.engine.forward(Batch(*columns), (), stop)
+        self.reading += behind * (time.perf_counter() - start)
         for work, first in shares:
             if nodes := work.hear(lambda row, first=first: self._fitted(rows.row(first + row))):
                 self.engine.commit(work.seat.sequence, nodes)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .confidence import Odds, confident
+from .confidence import Odds
 from .draft import Context, Draft
 from .immediate import DOUBT, Guess, Immediate
 from .kept import load_kept, save_kept
@@ -49,10 +49,6 @@ class Ngrams(Immediate):
     def guess(self, context: Context, limit: int) -> Guess:
         self._read(context)
         return self._chain(context.tokens[-_ORDERS[0] :], limit)
-
-    def follow(self, context: Context, path: Sequence[int], limit: int) -> Draft:
-        most = _ORDERS[0]
-        return confident(self._chain([*context.tokens[-most:], *path][-most:], limit).draft, self._doubt)
 
     def forget(self, number: int) -> None:
         if number in self._texts:

@@ -16,7 +16,7 @@ import numpy as np
 from ...errors import EngineError
 from ..engines.base import Rows
 from ..sampling import Largest
-from .confidence import Odds, confident
+from .confidence import Odds
 from .draft import Context, Draft, Verdict
 from .immediate import Guess, Immediate
 from .kept import load_kept, save_kept
@@ -56,9 +56,6 @@ class Recycling(Immediate):
 
     def guess(self, context: Context, limit: int) -> Guess:
         return self._tree(context.tokens[-1], limit)
-
-    def follow(self, context: Context, path: Sequence[int], limit: int) -> Draft:
-        return confident(self._tree(path[-1], limit).draft, self._doubt)
 
     def observe(self, verdicts: Sequence[Verdict], rows: Rows) -> None:
         super().observe(verdicts, rows)

@@ -139,20 +139,5 @@ def largest(values: np.ndarray, k: int) -> np.ndarray:
     return near[(-values[near]).argsort(kind="stable")[:k]]
 
 
-def prune(draft: Draft, values: Sequence[float], most: int) -> Draft:
-    """A draft cut down to its best nodes, never without those above them; a node counts no more than those do. Of
-    equals the first stay."""
-    worth: list[float] = []
-    for value, parent in zip(values, draft.parents, strict=True):
-        worth.append(value if parent < 0 else min(value, worth[parent]))
-    kept = sorted(sorted(range(len(draft)), key=lambda node: (-worth[node], node))[: max(most, 0)])
-    places = {node: place for place, node in enumerate(kept)} | {ROOT: ROOT}
-    return Draft(
-        tuple(draft.tokens[node] for node in kept),
-        tuple(places[draft.parents[node]] for node in kept),
-        draft.probabilities and tuple(draft.probabilities[node] for node in kept),
-    )
-
-
 def _child_key(above: _Node, rank: int, probability: float) -> _Key:
     return above.key[0] * probability, above.key[1] + 1, (*above.key[2], rank)

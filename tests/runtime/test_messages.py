@@ -60,6 +60,15 @@ events = st.one_of(
         st.builds(messages.Usage, counts, counts, counts, counts),
         st.builds(messages.Timings, *[st.floats(0, 1e9)] * 3),
     ),
+    st.builds(messages.Drafting, ids, texts),
+    st.builds(
+        messages.Statistics,
+        *[ids, *[counts] * 9],
+        drafting=texts,
+        drafters=st.lists(
+            st.builds(messages.DrafterUse, texts, *[counts] * 4, *[st.floats(0, 1e9)] * 2, texts), max_size=4
+        ).map(tuple),
+    ),
     st.builds(messages.Routing, ids, st.floats(0, 1)),
     st.builds(messages.Routed, ids, counts, st.builds(HitCurves, counts, st.just(((0, 1, 2), (0, 2, 2))))),
     st.builds(messages.Failed, ids, st.sampled_from(sorted(messages.KINDS)), texts, texts),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel.runtime.messages import Event, Failed, Loading, Pong, Prefilled, Text
+from accel.runtime.messages import Drafting, Event, Failed, Loading, Pong, Prefilled, Text
 from accel.runtime.outbox import Outbox, merged
 
 ids = st.integers(1, 3)
@@ -203,3 +203,15 @@ def test_nothing_is_lost_between_two_threads():
             wake.clear()
     speaker.join()
     assert heard == count
+
+
+def test_what_is_drafted_travels_with_the_text_and_wakes_nobody():
+    woken: list[None] = []
+    outbox = Outbox(lambda: woken.append(None))
+    outbox.put(Text(1, "a", False, 1))
+    outbox.take()
+    count = len(woken)
+    outbox.put(Drafting(1, "copying drafts 8"))
+    outbox.put(Text(1, "b", False, 2))
+    assert len(woken) == count
+    assert outbox.take() == [Drafting(1, "copying drafts 8"), Text(1, "b", False, 2)]

@@ -102,7 +102,6 @@ def test_guesses_are_not_learned():
     draft = one_draft(drafter, live, 3)
     learned = drafter._counts[:]
     drafter.observe([after(draft, [3, 4, 9])], NO_ROWS)
-    drafter.follow(live, (3, 4), 3)
     assert len(draft) == 3 and drafter._counts == learned and sum(learned) > sum(before)
 
 

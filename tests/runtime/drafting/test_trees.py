@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.runtime.drafting.draft import NOTHING, Draft
-from accel.runtime.drafting.trees import Growth, expand, largest, prune
+from accel.runtime.drafting.draft import Draft
+from accel.runtime.drafting.trees import Growth, expand, largest
 
 few = settings(max_examples=60, deadline=None)
 SIZE = 3
@@ -131,30 +131,3 @@ def test_no_budget_asks_for_nothing():
 def test_the_largest_are_those_of_a_stable_sort(values, k):
     array = np.array(values, float)
     assert largest(array, k).tolist() == sorted(range(len(values)), key=lambda i: (-values[i], i))[:k]
-
-
-@few
-@given(drafters, st.integers(0, 10), st.integers(1, 4), st.integers(-1, 12))
-def test_a_pruned_tree_is_the_tree_of_the_smaller_budget(drafter, budget, leaves, most):
-    draft = expand(drafter.laws, budget, leaves)
-    values = list(map(drafter.value, paths_of(draft)))
-    if len(set(values)) == len(values):
-        smaller = expand(drafter.laws, max(min(most, budget), 0), leaves)
-        assert prune(draft, values, most) == smaller
-
-
-@given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(0, 1)), max_size=15), st.integers(0, 15))
-def test_a_pruned_tree_holds_what_is_above_its_nodes_whatever_they_are_worth(nodes, most):
-    parents = [place % (i + 1) - 1 for i, (place, _) in enumerate(nodes)]
-    draft = Draft(tuple(range(len(nodes))), tuple(parents))
-    pruned = prune(draft, [value for _, value in nodes], most)
-    assert len(pruned) == min(most, len(draft)) and pruned.probabilities is None
-    above = {draft.tokens[i]: parents[i] for i in range(len(draft))}  # tokens are the nodes' own numbers here
-    assert all(
-        above[t] == (pruned.tokens[p] if p >= 0 else -1) for t, p in zip(pruned.tokens, pruned.parents, strict=True)
-    )
-
-
-def test_of_equals_the_first_stay():
-    assert prune(Draft((1, 2, 3), (-1, -1, -1)), [0.5, 0.5, 0.5], 2) == Draft((1, 2), (-1, -1))
-    assert prune(NOTHING, [], 3) == NOTHING

@@ -1,0 +1,40 @@
+"""Figures of a worker's parts, as `messages.Statistics` carries them. Pure."""
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class LayerUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As `engines.base.LayerUse`."""
+
+    layer: Count
+    uses: Count
+    hits: Count
+    late: Count
+    beside: Count
+    expected: Count
+    fulfilled: Count
+    stall: Seconds
+    recall: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    wasted: Count = 0
+    low: Count = 0
+    skipped: Count = 0
+    needed: Count = 0
+    read: Count = 0
+
+
+class DrafterUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As `drafting.conductor.Use`, of the drafter of a name; `trouble` is why it does not guess."""
+
+    name: str
+    asked: Count
+    guessed: Count
+    drafted: Count
+    stood: Count
+    seconds: Seconds
+    reading: Seconds
+    trouble: str = ""
