@@ -10,6 +10,7 @@ that the server itself reports for decoding. The server comes from `llama_progra
 
 import argparse
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -123,6 +124,7 @@ def serving(program: Path, options: EngineOptions, setting: Sequence[str]) -> It
     command = [
         *(str(program), "-m", options.path, "--host", "127.0.0.1", "--port", str(port), "--no-ui", "-np", "1"),
         *("-c", str(CONTEXT), "-t", str(options.threads), "-tb", str(options.threads_prefill), "-fa", "on"),
+        *("-td", str(options.threads), "-tbd", str(options.threads_prefill)),
         *("-b", str(options.batch), "-ub", str(options.ubatch), "--cache-ram", "0", "-fit", "off"),
         *(() if options.repack else ("--no-repack",)),
         *setting,
@@ -197,6 +199,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=12)
     arguments(parser)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # no server outlives this
     todo = cells(given, False, known(given.results, "llama.cpp", given.name, False))
     options = plan_options(given.target, given.threads)
     settings = [each for each in grid(given.draft) if not given.types or each[1] in given.types]
