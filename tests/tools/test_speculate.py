@@ -124,7 +124,7 @@ def test_ngram_map_k_guesses_no_more_than_stood_before():
 
 
 def test_ngram_cache_guesses_what_followed_in_most_cases():
-    rival = Cache(2)
+    rival = Cache(1)
     assert rival.draft([1, 2, 3, 1, 2, 4, 1, 2, 3, 9, 1, 2]) == [3]
     rival.begin([])
     assert rival.draft([5, 6]) == []
