@@ -44,6 +44,7 @@ class Subject:
         self.engine = open_engine("llamacpp", self.options)
         self.bench = Bench(self.engine)
         self.draft_engine: Engine | None = open_engine("llamacpp", plan_options(draft, threads)) if draft else None
+        self.costs: dict[str, tuple[float, tuple[float, ...]]] = {}  # of steps, by kind of text: of how long a one
         self.times: RowTimes = measure_rows(self.engine, self.options.threads, self.options.repack, 1.0)
 
     def law(self, temperature: float) -> Law:
@@ -88,9 +89,10 @@ def record(subject: Subject, kind: str, temperature: float, replayed: bool, most
     law = subject.law(temperature)
     if {text.half for text, _, _ in found} != {"tune", "report"}:
         raise SystemExit(f"{subject.name} writes next to nothing for {kind}")
-    _, prompt, tokens = sorted(found, key=lambda each: each[1])[len(found) // 2]
-    answer = tokens[prompt:] * _STEPS
-    plain, steps = measured_steps(subject.bench, tokens[:prompt], tokens[:prompt] + answer[:_STEPS], law, _ROUNDS)
+    if kind not in subject.costs:
+        _, prompt, tokens = sorted(found, key=lambda each: each[1])[len(found) // 2]
+        text = tokens[:prompt] + (tokens[prompt:] * _STEPS)[:_STEPS]
+        subject.costs[kind] = measured_steps(subject.bench, tokens[:prompt], text, law, _ROUNDS)
     heard = Heard(subject.drafters().conductor)
     for text, prompt, tokens in found:
         if text.half == "tune":
@@ -104,8 +106,7 @@ def record(subject: Subject, kind: str, temperature: float, replayed: bool, most
     if subject.draft_engine:
         recorded, looks[MODEL] = _guessed(subject.draft_engine, recorded, law, subject.engine.vocabulary.size)
     world = World(
-        plain,
-        steps,
+        *subject.costs[kind],
         subject.times.rows,
         subject.times.seconds,
         looks,
