@@ -23,7 +23,7 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in a worker
 
 from speculate_recording import name_of
-from speculate_texts import KINDS
+from speculate_texts import KINDS, UNANSWERED
 
 Cell = tuple[str, float]
 
@@ -33,15 +33,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="of the model, in results and recordings")
     parser.add_argument("--target", type=Path, required=True)
     parser.add_argument("--draft", type=Path)
-    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), help="default: those that have answers")
     parser.add_argument("--temperatures", nargs="+", type=float, default=[0.0, 0.8])
     parser.add_argument("--tokens", type=int, default=256, help="of each text, at most")
     parser.add_argument("--threads", type=int, help="default: as planned")
 
 
-def cells(given: argparse.Namespace, there: Callable[[str, float], bool]) -> list[Cell]:
+def cells(given: argparse.Namespace, replayed: bool, there: Callable[[str, float], bool]) -> list[Cell]:
     """Those asked for that are not there yet."""
-    kinds = [kind for kind in given.kinds if kind != "mt_bench" or not given.replay]  # nobody wrote answers to those
+    kinds = given.kinds or [kind for kind in KINDS if kind not in UNANSWERED]
+    kinds = [kind for kind in kinds if not (replayed and kind in UNANSWERED)]
     return [(kind, at) for kind in kinds for at in given.temperatures if not there(kind, at)]
 
 
@@ -75,9 +76,11 @@ def main() -> None:
     arguments(parser)
     given = parser.parse_args()
     if given.do == "record":
-        todo = cells(given, lambda kind, at: (given.where / f"{name_of(given.name, kind, at)}.json").exists())
+        todo = cells(
+            given, given.replay, lambda kind, at: (given.where / f"{name_of(given.name, kind, at)}.json").exists()
+        )
     else:
-        todo = cells(given, known(given.where, "measured", given.name, given.replay))
+        todo = cells(given, given.replay, known(given.where, "measured", given.name, given.replay))
     if todo:
         _do(given, todo)
 

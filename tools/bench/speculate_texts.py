@@ -3,7 +3,8 @@
 Kinds: `gsm8k` problems with their recorded solutions; `copying`, a passage to be repeated; `revision`, a passage to be
 written again with a name changed, a sentence dropped, words replaced, or all of it; `code`, a function of this
 repository to be written again with a variable renamed and a docstring; `novel`, prose that goes on and repeats nothing;
-`mt_bench` questions, which no recorded answers go with."""
+`mt_bench` questions, `talk` that the demonstration model knows about, and `tale`, the beginnings of small stories: none
+of these has an answer that somebody wrote."""
 
 import ast
 import json
@@ -23,6 +24,11 @@ _WORDS = {
     "was": "had been", "were": "had been", "also": "moreover", "first": "earliest", "however": "yet",
     "after": "following", "many": "numerous", "large": "sizeable", "used": "employed", "began": "started",
 }  # fmt: skip
+_ASKED = (
+    "Tell me a story about a fox.", "Tell me a story about a cat and a dog.", "Count from one to twenty.",
+    "Tell me a short story.", "What can you do?", "Tell me a story about a bear.", "How do I run accel?",
+    "Tell me a story about a bird.",
+)  # fmt: skip
 _NAMES = ("Ellis", "Harding", "Quint", "Osgood", "Lavery", "Bram", "Tolliver")  # for words that the data leaves out
 
 
@@ -59,6 +65,16 @@ def _gsm8k() -> list[tuple[str, str]]:
 def _mt_bench() -> list[tuple[str, str]]:
     lines = (PROMPTS / "mt_bench_question.jsonl").read_text("utf-8").splitlines()
     return [(f"{json.loads(line)['turns'][0]}\n\n", "") for line in lines[:: len(lines) // _EACH]]
+
+
+def _talk() -> list[tuple[str, str]]:
+    return [(f"<|im_start|>user\n{each}<|im_end|>\n<|im_start|>assistant\n", "") for each in _ASKED]
+
+
+def _tale() -> list[tuple[str, str]]:
+    text = (PROMPTS / "tinystories_sample_4k.txt").read_text("utf-8")
+    stories = [" ".join(each.split()) for each in text.split("<|endoftext|>")]
+    return [(each[: each.index(". ") + 1], "") for each in stories if ". " in each][:_EACH]
 
 
 def _passages() -> list[str]:
@@ -141,4 +157,7 @@ KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "code": _code,
     "novel": _novel,
     "mt_bench": _mt_bench,
+    "talk": _talk,
+    "tale": _tale,
 }
+UNANSWERED = ("mt_bench", "talk", "tale")
