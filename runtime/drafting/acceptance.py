@@ -1,6 +1,7 @@
 """How often guesses turned out right: running shares by who guessed, of what kind and how deep. Pure."""
 
 import math
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -8,10 +9,16 @@ _MEMORY = 0.98  # of what was seen, when one more of a kind is: about fifty coun
 _FADING = 0.99  # of what was seen, every time that nobody was asked to guess
 _PRIOR = 4.0  # guesses that what is known of the wider class is worth
 DEEPEST = 8  # depths from here on count as one
-KINDS = 8  # that guesses are told apart by
+_LEVELS = (0.3, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
+KINDS = 1 + len(_LEVELS)  # that guesses are told apart by
 _PLACES = [(kind, depth) for kind in range(KINDS) for depth in range(DEEPEST + 1)]
 SHARES = 1 + KINDS + len(_PLACES)
 _MOST = 1 / (1 - _MEMORY) + 1  # guesses that are remembered
+
+
+def kind_of(probability: float) -> int:
+    """Of a guess that its drafter gives this probability: those that are thought equally likely are of one kind."""
+    return bisect(_LEVELS, probability)
 
 
 @dataclass(slots=True)
@@ -56,11 +63,11 @@ class Acceptance:
         for share in (self._all, *self._kinds.values(), *self._depths.values()):
             share.fade()
 
-    def of(self, kind: int, depth: int, hope: float = 0.0) -> float:
+    def of(self, kind: int, depth: int, hope: float = 0.0, own: float | None = None) -> float:
         """The share of such guesses that stand, where the one above them does; with `hope`, so many standard deviations
-        more, as far as little is known."""
+        more, as far as little is known. `own`: what the drafter itself thinks, if it says so."""
         key = kind, min(depth, DEEPEST)
-        share = self._all.within(self.first_guess)
+        share = self._all.within(self.first_guess) if own is None else own
         seen = 0.0
         for narrower in (self._kinds.get(kind), self._depths.get(key)):
             if narrower:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ...errors import AccelError
 from ..costs import RowTimes
 from ..engines.base import Rows
-from .acceptance import KINDS, Acceptance
+from .acceptance import kind_of
 from .bounds import Bounds
 from .control import Controller, Guess
 from .draft import NOTHING, Context, Draft, Drafter, Verdict
@@ -104,7 +104,7 @@ class Conductor:
             places = [
                 at
                 for at, limit in enumerate(limits)
-                if limit and (quick or self._outdoes(name, turn.guesses[at], limit, len(limits)))
+                if limit and (quick or self.controller.outdoes(name, turn.guesses[at], limit, len(limits)))
             ]
             limit = self.controller.limit(name, len(places), max((limits[at] for at in places), default=0))
             if not limit:
@@ -122,26 +122,6 @@ class Conductor:
         if self._tell:
             self._tell_changes(turn, self._tell)
         return turn
-
-    def _outdoes(self, name: str, guess: Guess | None, most: int, texts: int) -> bool:
-        """Whether a drafter that takes its time should make more tokens a second than the guess at hand, for one of so
-        many texts."""
-        if guess is None:
-            return True
-        controller, use = self.controller, self.uses[name]
-        seconds = [controller.costs.of(texts * (1 + count)) / texts for count in range(most + 1)]
-        known = controller.drafters.setdefault(name, Acceptance())
-        best, tokens = 1 / seconds[0], 1.0
-        for count, value in enumerate(sorted(controller.values(guess), reverse=True)[:most], 1):
-            tokens += value
-            best = max(best, tokens / seconds[count])
-        share, a_node, tokens = known.any(), (use.seconds - use.reading) / max(1, use.guessed), 1.0
-        for count in range(1, most + 1):
-            tokens += share**count
-            if tokens / (seconds[count] + count * a_node) > best:
-                return True
-        known.fade()  # who is passed over for long is asked again
-        return False
 
     def _drafts(self, name: str, drafter: Drafter, contexts: Sequence[Context], limits: Sequence[int]) -> list[Draft]:
         start = time.perf_counter()
@@ -265,4 +245,4 @@ def _kinds(draft: Draft) -> tuple[int, ...]:
     """Guesses that their drafter thinks equally likely are of one kind."""
     if draft.probabilities is None:
         return (0,) * len(draft)
-    return tuple(min(KINDS - 1, int(KINDS * share)) for share in draft.probabilities)
+    return tuple(map(kind_of, draft.probabilities))

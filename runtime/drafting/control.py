@@ -59,6 +59,25 @@ class Controller:
             self.drafters[drafter].fade()
         return found
 
+    def outdoes(self, drafter: str, guess: Guess | None, most: int, texts: int) -> bool:
+        """Whether a drafter that takes its time should make more tokens a second than the guess at hand, for one of so
+        many texts; so should now and then who is passed over for long."""
+        if guess is None:
+            return True
+        seconds = [self.costs.of(texts * (1 + count)) / texts for count in range(most + 1)]
+        best, tokens = 1 / seconds[0], 1.0
+        for count, value in enumerate(sorted(self.values(guess), reverse=True)[:most], 1):
+            tokens += value
+            best = max(best, tokens / seconds[count])
+        known, a_node, tokens = self.drafters.setdefault(drafter, Acceptance()), self._drafting.get(drafter, 0.0), 1.0
+        share = known.any()
+        for count in range(1, most + 1):
+            tokens += share**count
+            if tokens / (seconds[count] + count * a_node) > best:
+                return True
+        known.fade()
+        return False
+
     def is_quick(self, drafter: str, most: int) -> bool:
         """Whether so many nodes take it next to no time, as far as is known."""
         return most * self._drafting.get(drafter, 0.0) < _QUICK * self.plain()
@@ -76,11 +95,12 @@ class Controller:
     def values(self, guess: Guess, hope: float = 0.0) -> list[float]:
         """How likely each node is to stand: less than the one above it."""
         known = self.drafters.setdefault(guess.drafter, Acceptance())
+        own = guess.draft.probabilities or (None,) * len(guess.draft)
         found: list[float] = []
         depths: list[int] = []
         for node, parent in enumerate(guess.draft.parents):
             above, depth = (1.0, 0) if parent < 0 else (found[parent], depths[parent] + 1)
-            found.append(above * known.of(guess.kinds[node], depth, hope))
+            found.append(above * known.of(guess.kinds[node], depth, hope, own[node]))
             depths.append(depth)
         return found
 

@@ -1,7 +1,9 @@
-"""Copying from the conversation: CopySpec (arXiv 2502.08923).
+"""Copying from the conversation: CopySpec (arXiv 2502.08923), and further where what is copied is changed on the way.
 
 Where the last tokens stood before, what followed them there is guessed: from the place where most tokens agree, of
-equals the last one. A place goes on to be copied from as long as the text agrees with it.
+equals the last one. A place goes on to be copied from as long as the text agrees with it. Where it departs, its first
+token that the source has close by is enough to go on from there; and what was put in the place of what (see `edits.py`)
+is guessed again wherever the source comes to the same.
 
 The index is that of an LZ77 compressor: a table from runs of three tokens to where each ended last, and from every
 place a chain to the place before it with the same three. A token costs one entry, and a look along the chain where the
@@ -14,6 +16,7 @@ from collections.abc import Sequence
 
 from .confidence import Odds
 from .draft import Context, Draft
+from .edits import TRUSTED, Edits
 from .immediate import DOUBT, Guess, Immediate
 
 _LEAST = 3  # tokens that agree
@@ -22,14 +25,18 @@ _PLACES = 32  # that are compared, the last ones
 _MOST = 2**17  # tokens that are indexed
 _BITS = 21  # of a token
 _RUN = 2 ** (_BITS * _LEAST) - 1
-_KINDS = 33  # by how many tokens agree
+_KINDS = 33  # by how many tokens agree; then come those of edits
+_SURE = 4  # tokens that agree: a source that the text may depart from and come back to
+_EVEN = 0.5  # share of edits that hold, below which the source is believed
+_NEAR = 12  # tokens of the source that it may come back at
 
 
 class Copying(Immediate):
     """Chains, out of each text's own past."""
 
     def __init__(self, doubt: float = DOUBT) -> None:
-        super().__init__(Odds([length / (length + 2) for length in range(_KINDS)]), doubt)
+        agreed = [(length + 0.5) / (length + 2) for length in range(_KINDS)]
+        super().__init__(Odds(agreed + [0.5 + 0.1 * trust for trust in range(TRUSTED + 1)]), doubt)
         self._texts: dict[int, Past] = {}
 
     def matched(self, number: int) -> int:
@@ -42,8 +49,11 @@ class Copying(Immediate):
         if past is None or past.size > len(context.tokens):
             past = self._texts[context.number] = Past()
         past.grow(context.tokens)
-        tokens = past.following(context.tokens, limit)
-        kinds = tuple(min(past.agreed + depth, _KINDS - 1) for depth in range(len(tokens)))
+        doubted = [self.odds.of(_KINDS + trust) < _EVEN for trust in range(TRUSTED + 1)]
+        tokens, trusts = past.following(context.tokens, limit, doubted)
+        kinds = tuple(
+            min(past.agreed + depth, _KINDS - 1) if trust < 0 else _KINDS + trust for depth, trust in enumerate(trusts)
+        )
         return Guess(Draft.chain(tokens, [self.odds.of(kind) for kind in kinds]), kinds)
 
     def forget(self, number: int) -> None:
@@ -52,12 +62,13 @@ class Copying(Immediate):
 
 class Past:
     """The index of one text, a function of its tokens alone. `place`: the end of an earlier run that agrees with the
-    text's last `agreed` tokens; -1 and 0 where none of three does."""
+    text's last `agreed` tokens, but for edits; -1 where there is none."""
 
-    __slots__ = ("_before", "_first", "_last", "_run", "agreed", "place", "size")
+    __slots__ = ("_before", "_due", "_first", "_last", "_run", "_since", "agreed", "edits", "place", "size")
 
     def __init__(self) -> None:
         self.size = 0  # tokens that were looked at
+        self.edits = Edits()
         self._begin(0)
 
     def _begin(self, first: int) -> None:
@@ -66,6 +77,7 @@ class Past:
         self._before = array("i")  # of every token: where the run that it ends did before
         self._run = 0
         self.place, self.agreed = -1, 0
+        self._due, self._since = -1, 0  # where the source was departed from, and the text's first token of its own
 
     def grow(self, tokens: Sequence[int]) -> None:
         """`tokens`: the text so far, with more at its end than the last time."""
@@ -85,11 +97,43 @@ class Past:
             before = self._last.get(self._run, -1)
             self._last[self._run] = end
         self._before.append(before)
-        if self.place >= 0 and tokens[self.place + 1] == token:
-            self.place += 1
-            self.agreed += 1
+        if self.place >= 0:
+            place = self.edits.follow(tokens, self.place, token)
+            if place is not None:
+                self.place = place
+                self.agreed += 1
+                if self.agreed < _LEAST and before >= 0:
+                    self.place, self.agreed = self._longest(tokens, end, before)
+                if self._due >= 0 and self.agreed >= _LEAST:
+                    self._learn(tokens, end)
+                return
+        self._depart(tokens, end, before)
+
+    def _depart(self, tokens: Sequence[int], end: int, before: int) -> None:
+        """The text does not go on as its source did: another source, or a place close by."""
+        if self.agreed >= _SURE:
+            self._due, self._since = self.place + 1, end - self.edits.leave()
         else:
-            self.place, self.agreed = self._longest(tokens, end, before)
+            self.edits.leave()
+        self.place, self.agreed = self._longest(tokens, end, before)
+        if end - self._since >= _NEAR:
+            self._due = -1
+        if self.place < 0 and self._due >= 0:
+            self.place, self.agreed = self._near(tokens, end)
+
+    def _near(self, tokens: Sequence[int], end: int) -> tuple[int, int]:
+        """Where the source has this token soon after it was departed from."""
+        for place in range(self._due, min(self._due + _NEAR, self._since)):
+            if tokens[place] == tokens[end]:
+                return place, 1
+        return -1, 0
+
+    def _learn(self, tokens: Sequence[int], end: int) -> None:
+        """The text is back at its source: what it had instead is known now."""
+        back = self.place - self.agreed + 1
+        if self._due <= back <= self._due + _NEAR and self._since <= end - self.agreed + 1:
+            self.edits.learn(tokens[self._due : back], tokens[self._since : end - self.agreed + 1])
+        self._due = -1
 
     def _longest(self, tokens: Sequence[int], end: int, place: int) -> tuple[int, int]:
         """Among the last places that end in the same run as `end`: where most tokens agree, and how many."""
@@ -110,12 +154,9 @@ class Past:
             agreed += 1
         return agreed
 
-    def following(self, tokens: Sequence[int], limit: int) -> list[int]:
-        """What followed there; a place that reaches up to the text's end repeats itself."""
+    def following(self, tokens: Sequence[int], limit: int, doubted: Sequence[bool]) -> tuple[list[int], list[int]]:
+        """What followed there, with edits but those of a trust that is doubted; a place that reaches up to the text's
+        end repeats itself. And of every token how far its edit is trusted, -1 where it is of none."""
         if self.place < 0:
-            return []
-        found = list(tokens[self.place + 1 : self.place + 1 + limit])
-        period = len(found)
-        while len(found) < limit:
-            found.append(found[len(found) - period])
-        return found
+            return [], []
+        return self.edits.guess(tokens, self.place + 1, limit, doubted)

@@ -1,4 +1,8 @@
-"""What a forward of n rows costs here and now: the measured curve, corrected by what is seen as it runs. Pure."""
+"""What a forward of n rows costs here and now: the measured curve, corrected by what is seen as it runs. Pure.
+
+A curve may be wrong: the machine was busy while it was measured. So what is seen of some rows at once corrects all
+counts but one, and with hope, as long as nothing was seen, they are thought to cost half as much.
+"""
 
 from dataclasses import dataclass, field
 
@@ -8,6 +12,7 @@ _MEMORY = 0.9  # of a correction, when one more is seen
 _SURE = 4  # observations after which a row count's own correction counts in full
 _HOPED = 0.1  # of a row's cost, that each further one is hoped to add
 _UNKNOWN = 1e-3  # seconds of a row, before any was seen
+_DOUBTED = 0.5  # of what a curve says of several rows, that may be untrue
 
 
 @dataclass(slots=True)
@@ -27,13 +32,14 @@ class RowCosts:
 
     times: RowTimes | None = None
     _all: _Seen = field(default_factory=_Seen)  # how all counts differ from the curve: a longer context, a busy machine
+    _many: _Seen = field(default_factory=_Seen)  # how counts beyond one differ from that
     _each: dict[int, _Seen] = field(default_factory=dict)  # how a count differs from that; without a curve, its seconds
     _known: dict[tuple[int, bool], float] = field(default_factory=dict)  # what was said, until more is seen
 
     def of(self, rows: int, hope: bool = False) -> float:
         """Seconds."""
         if (seconds := self._known.get((rows, hope))) is None:
-            seconds = self._corrected(self.times, rows) if self.times else self._beyond_seen(rows, hope)
+            seconds = self._corrected(self.times, rows, hope) if self.times else self._beyond_seen(rows, hope)
             self._known[rows, hope] = seconds
         return seconds
 
@@ -44,11 +50,19 @@ class RowCosts:
             if rows == 1 or not self._all.count:
                 self._all.add(seconds)
             seconds /= self._all.value
+            if rows > 1:
+                self._many.add(seconds)
         self._each.setdefault(rows, _Seen()).add(seconds)
 
-    def _corrected(self, times: RowTimes, rows: int) -> float:
+    def _corrected(self, times: RowTimes, rows: int, hope: bool) -> float:
+        told = max(times.of(rows), 1e-9) * self._all.value
+        if rows == 1:
+            return told
+        if hope and not self._many.count:
+            return max(told * _DOUBTED, self.of(1))
         own = self._each.get(rows, _Seen())
-        return max(times.of(rows), 1e-9) * self._all.value * (1 + min(1, own.count / _SURE) * (own.value - 1))
+        share = min(1, own.count / _SURE)
+        return told * (share * own.value + (1 - share) * self._many.value)
 
     def _beyond_seen(self, rows: int, hope: bool) -> float:
         if not self._each:

@@ -77,7 +77,9 @@ def fresh(recording: Recording) -> State:
     """A worker's drafters as they are made, with the recorded draft model behind them."""
     world = recording.world
     nobody = SimpleNamespace(
-        vocabulary=SimpleNamespace(size=world.vocabulary, ends=frozenset()), spec=SimpleNamespace(fingerprint="-")
+        vocabulary=SimpleNamespace(size=world.vocabulary, ends=frozenset()),
+        spec=SimpleNamespace(fingerprint="-"),
+        can=SimpleNamespace(branches=0),
     )
     made = Kept(cast(Any, nobody), DraftingOptions("", world.rows, world.seconds)).conductor
     if recording.texts[0].guesses:

@@ -165,14 +165,14 @@ def test_who_takes_time_is_asked_where_it_should_outdo_the_guess_at_hand(clock):
     conductor = conducting({"quick": quick, "slow": slow}, kind=Eager)
     for _ in range(20):  # what the quick one says falls, what the other would say stands
         turn = turn_of(conductor, [2])
-        guess = Guess("quick", chain(1, 2), (7, 7))
+        guess = Guess("quick", chain(1, 2), (5, 5))
         conductor.controller._judge(guess, [9])
-        conductor.controller._judge(Guess("slow", chain(3, 4), (7, 7)), [3, 4, 9])
+        conductor.controller._judge(Guess("slow", chain(3, 4), (5, 5)), [3, 4, 9])
         step(conductor, turn)
     assert slow.times == 20
     for _ in range(40):  # now the quick one is right
-        conductor.controller._judge(Guess("quick", chain(1, 2), (7, 7)), [1, 2, 9])
-        conductor.controller._judge(Guess("slow", chain(3, 4), (7, 7)), [9])
+        conductor.controller._judge(Guess("quick", chain(1, 2), (5, 5)), [1, 2, 9])
+        conductor.controller._judge(Guess("slow", chain(3, 4), (5, 5)), [9])
     turn = turn_of(conductor, [2])
     assert slow.times == 20 and turn.draft(0).tokens == (1, 2)
 
@@ -182,8 +182,8 @@ def test_who_was_passed_over_for_long_is_asked_again(clock):
     conductor = conducting({"quick": quick, "slow": slow}, kind=Eager)
     step(conductor, turn_of(conductor, [3]))
     for _ in range(60):
-        conductor.controller._judge(Guess("quick", chain(1, 2), (7, 7)), [1, 9])
-        conductor.controller._judge(Guess("slow", chain(3, 4), (7, 7)), [9])
+        conductor.controller._judge(Guess("quick", chain(1, 2), (5, 5)), [1, 9])
+        conductor.controller._judge(Guess("slow", chain(3, 4), (5, 5)), [9])
     before = slow.times
     assert turn_of(conductor, [3]) and slow.times == before
     for _ in range(2000):

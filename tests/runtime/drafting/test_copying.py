@@ -14,6 +14,8 @@ from accel.runtime.law import Law
 
 from .drafted import NO_ROWS, after, answer, context, growing, one_draft, telling
 
+NEVER = (False,) * 4  # no edit is doubted
+SOURCE = list(range(10, 40))
 texts = st.lists(st.integers(0, 2), min_size=1, max_size=60)
 
 
@@ -36,17 +38,22 @@ def longest(tokens: list[int]) -> tuple[int, int]:
 def test_the_place_that_agrees_longest_is_found_and_of_equals_the_last(tokens):
     past = Past()
     past.grow(tokens)
-    assert (past.place, past.agreed) == longest(tokens)
+    if past.agreed >= 3 and not past.edits.learned:
+        assert (past.place, past.agreed) == longest(tokens)
+    elif not past.edits.learned:
+        assert longest(tokens) == (-1, 0)
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=60), st.integers(1, 20))
 def test_what_followed_there_is_guessed_and_a_place_up_to_the_end_repeats_itself(tokens, limit):
     draft = one_draft(Copying(1.0), context(tokens), limit)
-    place, agreed = longest(tokens)
-    assert len(draft) == (limit if agreed else 0)
-    text = [*tokens, *draft.tokens]
-    assert text[len(tokens) :] == (text[place + 1 : place + 1 + limit] if agreed else [])
+    past = Past()
+    past.grow(tokens)
+    assert len(draft) == (limit if past.place >= 0 else 0)
+    if past.place >= 0 and not past.edits.learned:
+        text = [*tokens, *draft.tokens]
+        assert text[len(tokens) :] == text[past.place + 1 : past.place + 1 + limit]
     assert draft == Draft.chain(draft.tokens, draft.probabilities)
 
 
@@ -72,7 +79,7 @@ def test_what_is_compared_and_kept_of_a_long_text_is_bounded_and_chunks_change_n
             grown.grow(tokens)
             assert len(grown._before) <= 16 and len(grown._last) <= 16
             if grown.place >= 0:
-                assert grown.place < len(tokens) - 1 and agreement(tokens, grown.place) >= grown.agreed >= 3
+                assert grown.place < len(tokens) - 1 and tokens[grown.place] == tokens[-1]
         at_once = Past()
         at_once.grow(moments[-1])
         assert (grown.place, grown.agreed) == (at_once.place, at_once.agreed)
@@ -87,7 +94,46 @@ def test_a_copy_goes_on_where_it_is_though_the_same_words_stood_elsewhere_later(
         for token in first[:-1]:
             tokens.append(token)
             past.grow(tokens)
-        assert past.following(tokens, 1) == [8]
+        assert past.following(tokens, 1, NEVER) == ([8], [-1])
+
+
+def guessed(tokens: list[int], limit: int) -> tuple[int, ...]:
+    return one_draft(Copying(1.0), context(tokens), limit).tokens
+
+
+def test_a_text_that_departs_from_its_source_is_copied_on_from_its_first_token_that_the_source_has_close_by():
+    text = [*SOURCE, 1, *SOURCE[:8], 2, 3]
+    assert guessed(text, 3) == ()  # nobody knows what comes
+    assert guessed([*text, SOURCE[10]], 3) == tuple(SOURCE[11:14])
+    assert guessed([*text, SOURCE[29]], 3) == ()  # that is far away
+
+
+def test_what_stood_in_the_place_of_something_is_guessed_where_the_source_has_that_again():
+    name, other = [5, 6], [7, 8, 9]
+    source = [*SOURCE[:6], *name, *SOURCE[6:14], *name, *SOURCE[14:20], *name, *SOURCE[20:]]
+    so_far = [*source, 1, *SOURCE[:6], *other, *SOURCE[6:10]]
+    expected = [*SOURCE[10:14], *other, *SOURCE[14:20], *other, *SOURCE[20:23]]
+    assert guessed(so_far, len(expected)) == tuple(expected)
+    for written in range(len(expected)):  # also in mid-edit
+        assert guessed([*so_far, *expected[:written]], 3) == tuple((expected + SOURCE[23:26])[written : written + 3])
+
+
+def test_what_was_left_out_is_left_out_again_and_what_was_kept_is_kept():
+    source = [*SOURCE[:6], 5, *SOURCE[6:14], 5, *SOURCE[14:20], 5, *SOURCE[20:]]
+    without = [*source, 1, *SOURCE[:6], *SOURCE[6:10]]
+    assert guessed(without, 6) == (*SOURCE[10:14], *SOURCE[14:16])
+    kept = [*without, *SOURCE[10:14], 5, *SOURCE[14:16]]
+    assert guessed(kept, 6) == (*SOURCE[16:20], 5, SOURCE[20])
+
+
+def test_edits_that_hold_less_often_than_not_are_no_longer_guessed():
+    source = [*SOURCE[:6], 5, *SOURCE[6:14], 5, *SOURCE[14:]]
+    text = [*source, 1, *SOURCE[:6], 7, *SOURCE[6:14]]
+    drafter = Copying(1.0)
+    assert one_draft(drafter, context(text), 2).tokens == (7, SOURCE[14])
+    for _ in range(10):
+        drafter.observe([after(one_draft(drafter, context(text), 2), [63])], NO_ROWS)
+    assert one_draft(drafter, context(text), 2).tokens == (5, SOURCE[14])
 
 
 def test_texts_are_kept_apart_and_a_forgotten_one_is_gone():
