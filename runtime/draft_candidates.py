@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ModelError, ModelUnsupported
+from ..errors import ModelError, ModelMissing, ModelUnsupported
 from ..offload.gguf_header import Header, first_file, read_header
 from .drafting.fit import has_same_tokens, why_not
 from .library.downloaded import Library
@@ -25,7 +25,8 @@ class Candidate:
 
 
 def candidates(target: Path, named: Mapping[str, Path]) -> list[Candidate]:
-    """Each once. What was not named and is no language model is left out. Raises a ModelError for the target."""
+    """Each once. What was not named and is no language model is left out. Raises a ModelError for the target,
+    ModelMissing for what was named."""
     header, spec = read_header(target), ModelSpec.read(target)
     found: list[Candidate] = []
     seen = {Path(file).resolve() for file in spec.paths}
@@ -57,10 +58,12 @@ def _beside(target: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _judged(header: Header, target: ModelSpec, name: str, path: Path, keep: bool) -> Candidate | None:
-    """`keep`: whether it is told that it is no language model."""
+    """`keep`: it was named, and is told of whatever it is."""
     try:
         model = ModelSpec.read(path)
         same = has_same_tokens(header, read_header(path))
     except ModelError as error:
+        if keep and isinstance(error, ModelMissing):
+            raise
         return None if isinstance(error, ModelUnsupported) and not keep else Candidate(name, path, trouble=error.what)
     return Candidate(name, path, model, same, why_not(target, model))

@@ -30,6 +30,7 @@ from .drafting.payoff import (
     seen_in_words,
     standing_of,
 )
+from .footprint import MEMORY
 from .library.find import find, plannable
 from .lines import ask
 from .measure_drafts import TEMPERATURES, Agreed, DraftsJob, DraftsResult
@@ -156,7 +157,12 @@ def _facts(model: ModelSpec, target: Planned | None, found: Sequence[Suggestion]
     return {
         "command": shlex.join(["accel", *sys.argv[1:]]),
         "version": version("accel-runtime"),
-        "target": {"name": model.name, "size": int(model.size), "format": model.format},
+        "target": {
+            "name": model.name,
+            "size": int(model.size),
+            "format": model.format,
+            "memory": _memory(target),
+        },
         "rests_on": target.plan.decode.rests_on if target else "",
         "drafts": [_facts_of(each) for each in found],
     }
@@ -169,6 +175,7 @@ def _facts_of(each: Suggestion) -> dict[str, object]:
         "path": str(candidate.path),
         "size": int(candidate.model.size) if candidate.model else 0,
         "same_tokens": candidate.same_tokens,
+        "memory": _memory(each.draft),  # that it would take
         "usable": costs is not None,
         "words": each.words,
     }
@@ -184,6 +191,10 @@ def _facts_of(each: Suggestion) -> dict[str, object]:
         stood = {str(warm): share for warm, share in zip(TEMPERATURES, each.stood, strict=True)}
         facts["measured"] = {"stood": stood, **asdict(each.seen)}
     return facts
+
+
+def _memory(planned: Planned | None) -> int:
+    return sum(part.size for part in planned.plan.memory if part.tier == MEMORY) if planned else 0
 
 
 def _print(model: ModelSpec, target: Planned | None, found: Sequence[Suggestion]) -> None:

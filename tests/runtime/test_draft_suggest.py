@@ -146,7 +146,11 @@ def test_what_another_tokenizer_and_a_larger_model_come_to_is_said(suggest, pair
 
 def test_where_both_do_not_fit_it_is_said_before_anything_is_opened(suggest, pair):
     big, _ = pair
-    done = suggest(str(big), "--memory", "200MiB", "--context", "256", "--json", "--measure")
+    words = (str(big), "--context", "256", "--json")
+    found = json.loads(suggest(*words).stdout)
+    alone, other = found["target"]["memory"], found["drafts"][0]["memory"]
+    assert alone > 2**20 and other > 2**20
+    done = suggest(*words, "--memory", str(alone + other // 2), "--measure")
     assert done.returncode == 0, done.stderr
     (draft,) = json.loads(done.stdout)["drafts"]
     assert not draft["usable"] and "does not fit" in draft["words"] and "beside the target" in draft["words"]
@@ -155,19 +159,26 @@ def test_where_both_do_not_fit_it_is_said_before_anything_is_opened(suggest, pai
     assert refused.returncode == STATUS[PlanRefused].exit and refused.stdout == ""
 
 
-def test_what_is_measured_is_what_the_models_do(suggest, pair):
+def test_what_is_measured_is_what_the_models_do(suggest):
     others = [str(STORIES)] if STORIES.is_file() else []
-    done = suggest(str(pair[0]), *others, "--measure", "--context", "512", "--json")
+    done = suggest(str(demo.target()), *others, "--measure", "--json")
     assert done.returncode == 0, done.stderr
     found = {each["name"]: each for each in json.loads(done.stdout)["drafts"]}
-    stood = found["small.gguf"]["measured"]["stood"]
-    assert set(stood) == {"0.0", "0.8"} and all(0.2 < share <= 1 for share in stood.values())
-    assert found["small.gguf"]["guess_seconds"] > 0 and 1 <= found["small.gguf"]["measured"]["length"] <= 8
-    for name in others:  # it speaks English, and the other does not
-        assert all(share < 0.2 for share in found[name]["measured"]["stood"].values())
-    assert list(found)[0] == "small.gguf" or not others
-    assert "writing texts" in done.stderr and "small.gguf reads along" in done.stderr
-    assert "small.gguf" in suggest(str(pair[0]), "--measure", "--context", "512").stdout
+    own = found[demo.draft().name]
+    assert set(own["measured"]["stood"]) == {"0.0", "0.8"} and own["same_tokens"]
+    assert all(0.5 < share <= 1 for share in own["measured"]["stood"].values())
+    assert own["guess_seconds"] > 0 and 1 <= own["measured"]["length"] <= 8
+    for name in others:  # it tells stories, and the other answers
+        assert not found[name]["same_tokens"]
+        assert all(share < 0.5 for share in found[name]["measured"]["stood"].values())
+    assert "writing texts" in done.stderr and f"{demo.draft().name} reads along" in done.stderr
+
+
+def test_what_was_measured_is_shown_to_people_too(suggest, pair):
+    done = suggest(str(pair[0]), "--measure", "--context", "512")
+    assert done.returncode == 0, done.stderr
+    assert "by what was measured now" in done.stdout and "speed-up" in done.stdout
+    assert "small.gguf: " in done.stdout and "of its guesses stand" in done.stdout
 
 
 def test_a_draft_model_that_cannot_be_opened_is_said_and_the_others_are_measured(pair):
