@@ -80,15 +80,17 @@ def agreement(
 
 def guess_seconds(drafter: ModelDrafter | Foreign, texts: Sequence[Text], size: int) -> float | None:
     """Of one guess, of the target's tokens, among some in a row; None where it has none. Raises as `agreement`."""
-    seconds: list[float] = []
+    seconds, guesses = list[float](), list[int]()
     for text in texts:
         for at, sampler in islice(_places(text, size), 1 + _TIMED // len(texts)):
             start = time.perf_counter()
             draft = _guess(drafter, text, at, sampler, _RUN)
-            if len(draft) and at > text.prompt:  # the first reads the prompt
-                seconds.append((time.perf_counter() - start) / len(draft))
+            if at > text.prompt:  # the first reads the prompt
+                seconds.append(time.perf_counter() - start)
+                guesses.append(len(draft))
         drafter.forget(0)
-    return statistics.median(seconds) if seconds else None
+    # Every run takes about as long, however much of it the target can write; other processes only ever slow one down.
+    return min(seconds) / statistics.mean(guesses) if any(guesses) else None
 
 
 def _places(text: Text, size: int) -> Iterator[tuple[int, Sampler]]:
