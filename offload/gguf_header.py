@@ -103,18 +103,9 @@ class Array:
         return () if self.kind == _STRING else struct.unpack(f"<{self.count}{_NUMERIC[self.kind]}", self._raw)
 
     def begins_as(self, other: "Array") -> bool:
-        """Whether both hold the same, as far as the shorter goes."""
-        both = min(self.count, other.count)
-        return self.kind == other.kind and self._first(both) == other._first(both)
-
-    def _first(self, count: int) -> memoryview:
-        """The bytes of so many elements."""
-        if self.kind != _STRING:
-            return self._raw[: count * _LAYOUT[_NUMERIC[self.kind]].size]
-        raw, at, unpack = self._raw, 0, _length
-        for _ in range(count):
-            at += 8 + unpack(raw, at)[0]
-        return raw[:at]
+        """Whether both hold the same, as far as the shorter goes: a text has its length before it."""
+        short, long = sorted((self, other), key=lambda array: array.count)
+        return short.kind == long.kind and long._raw[: len(short._raw)] == short._raw
 
     def index(self, wanted: frozenset[bytes]) -> dict[bytes, int]:
         """Where in the array these texts stand; those that are absent are left out."""

@@ -1,5 +1,7 @@
 """What a drafter agrees with is what would have stood, had it drafted."""
 
+from typing import Any
+
 import pytest
 
 from accel.errors import WorkerDied
@@ -60,5 +62,6 @@ def test_how_long_a_guess_takes_is_seen_and_a_drafter_without_guesses_has_no_tim
 def test_a_draft_model_that_fails_is_said():
     engine = target()
     text = write(engine, list(PROMPT), law(0.0), 30)
+    dying: Any = Dying(near(), 2)
     with pytest.raises(WorkerDied):
-        agreement(ModelDrafter(Dying(near(), 2), least=0.0), text, engine.vocabulary.size)
+        agreement(ModelDrafter(dying, least=0.0), text, engine.vocabulary.size)
