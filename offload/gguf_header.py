@@ -102,6 +102,11 @@ class Array:
         """The elements; none where they are text."""
         return () if self.kind == _STRING else struct.unpack(f"<{self.count}{_NUMERIC[self.kind]}", self._raw)
 
+    def begins_as(self, other: "Array") -> bool:
+        """Whether both hold the same, as far as the shorter goes: a text has its length before it."""
+        short, long = sorted((self, other), key=lambda array: array.count)
+        return short.kind == long.kind and long._raw[: len(short._raw)] == short._raw
+
     def index(self, wanted: frozenset[bytes]) -> dict[bytes, int]:
         """Where in the array these texts stand; those that are absent are left out."""
         found: dict[bytes, int] = {}

@@ -18,14 +18,14 @@ MODEL_HELP = "a GGUF file, hf:owner/repo[:file], or nothing for the demo model"
 PLANNED = ("context", "memory", "kv_type", "approximate", "deterministic", "threads")  # settings that decide a plan
 WORDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop", "system")
 METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "stop": "TEXT", "system": "TEXT"}
-EXPERTS = "bench experts"  # a command of two words
+EXPERTS, SUGGEST = "bench experts", "draft suggest"  # commands of two words
 INTERRUPTED, READER_GONE = 130, 141  # as shells count SIGINT and SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:2] == EXPERTS.split():
-        words[:2] = [EXPERTS]
+    if (both := " ".join(words[:2])) in (EXPERTS, SUGGEST):
+        words[:2] = [both]
     return run(build_parser, words)
 
 
@@ -178,6 +178,15 @@ def build_parser() -> Parser:
     experts.add_argument("--picture", metavar="FILE", help="draw residency and hits, as a PNG")
     experts.add_argument("--json", action="store_true", help="print it as JSON")
     _add_settings(experts, (*PLANNED, "offline"))
+
+    suggest = command(
+        commands, SUGGEST, _suggest, "which models could draft for another here, and what that would bring"
+    )
+    suggest.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
+    suggest.add_argument("drafts", nargs="*", metavar="DRAFT", help="models to look at beside those that are here")
+    suggest.add_argument("--measure", action="store_true", help="open them, and measure what they guess right and take")
+    suggest.add_argument("--json", action="store_true", help="print it as JSON")
+    _add_settings(suggest, (*PLANNED, "offline"))
     return parser
 
 
@@ -244,6 +253,12 @@ def _bench_experts(given: argparse.Namespace) -> int:
 
     trace, picture = (None if name is None else Path(name) for name in (given.trace, given.picture))
     return run(_settings(given), trace, picture, given.json)
+
+
+def _suggest(given: argparse.Namespace) -> int:
+    from .draft_suggest import run
+
+    return run(_settings(given), given.drafts, given.measure, given.json)
 
 
 if __name__ == "__main__":

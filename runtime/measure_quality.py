@@ -1,13 +1,10 @@
-"""Measures what stand-ins cost a model's text, in a process of its own: `python -m accel.runtime.measure_quality`, a
-job on stdin as one line of JSON, what happens and at last the result on stdout, each as such a line.
+"""Measures what stand-ins cost a model's text, in a process of its own: see `lines.py`.
 
 One pass writes or reads the text exactly; each other pass follows it, at one share of the experts in memory and with
-one choice of thresholds. stdin stays open as long as whoever asked lives.
+one choice of thresholds.
 """
 
-import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -17,24 +14,21 @@ import numpy as np
 
 from ..devices.files import write_error
 from ..devices.probe import probe_memory
-from ..errors import AccelError, EngineError, MemoryFull, UsageError
+from ..errors import EngineError, MemoryFull, UsageError
 from ..offload.counts import Shares, shares_of
 from ..offload.gguf_header import read_header
 from ..offload.layout import Layout
 from ..offload.planes import Planes
-from ..units import Bytes, from_json, to_json
+from ..units import Bytes
 from .engines import open_engine
 from .engines.base import Engine
 from .engines.options import READERS, EngineOptions
 from .fidelity import FEWEST, WARM, Departure, Exact, follow
 from .footprint import expert_rooms
-from .measure_costs import FAILED, Failure
+from .lines import Tell, answer
 from .model import ModelSpec
-from .parent import end_with_parent
 from .quality import GIVEN, OFF, OWN, Quality, standard_error
 from .thresholds import LOWS, SKIPS, choose
-
-Tell = Callable[[str, float], object]  # what is being done, and how much of it is, 0..1
 
 SHARES = (0.25, 0.4, 0.6)  # of the experts in memory; thresholds are chosen at the first
 _PART, _FEWEST_OF_A_PART = 2, 64  # a candidate is tried on so many times fewer tokens, and so many at least
@@ -42,7 +36,6 @@ _PASSES = 32  # over all tokens, about, that one measurement takes
 _CONTEXT = 1024
 _ROWS = 64  # of a forward: beginnings are short
 _BESIDE = Bytes.from_mib(256)  # memory that an engine takes beside weights here
-_BEAT = 0.1  # seconds between two lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +52,15 @@ class QualityJob:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    doing: str = ""
-    done: float = 0.0
-    found: tuple[Quality, ...] | None = None
-    failure: Failure | None = None
-
-
 def main() -> int:
-    job = from_json(sys.stdin.buffer.readline(), QualityJob)
-    end_with_parent(sys.stdin.buffer, lambda: os._exit(FAILED))
+    return answer(QualityJob, _measure)
+
+
+def _measure(job: QualityJob, tell: Tell) -> tuple[Quality, ...]:
     try:
-        _say(Line(found=measure(job, _teller())))
-    except AccelError as error:
-        return _fail(error)
+        return measure(job, tell)
     except OSError as error:
-        return _fail(write_error(Path(job.folder) / "exact", error))
-    return 0
-
-
-def _fail(error: AccelError) -> int:
-    _say(Line(failure=Failure(type(error).__name__, error.what, error.do)))
-    return FAILED
-
-
-def _say(line: Line) -> None:
-    sys.stdout.buffer.write(to_json(line) + b"\n")
-    sys.stdout.buffer.flush()
-
-
-def _teller() -> Tell:
-    told = 0.0
-
-    def tell(doing: str, done: float) -> None:
-        nonlocal told
-        if done in (0, 1) or time.monotonic() > told + _BEAT:
-            told = time.monotonic()
-            _say(Line(doing, done))
-
-    return tell
+        raise write_error(Path(job.folder) / "exact", error) from error
 
 
 def measure(job: QualityJob, tell: Tell) -> tuple[Quality, ...]:

@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ["devices", "offload", "runtime", "exporters"]  # each may import those before it
 PURE = [
     *("runtime/plan.py", "runtime/search.py", "runtime/reasons.py", "runtime/footprint.py", "runtime/expert_costs.py"),
-    *("runtime/quality.py", "runtime/thresholds.py"),
+    *("runtime/quality.py", "runtime/thresholds.py", "runtime/drafting/payoff.py", "runtime/drafting/fit.py"),
     *("runtime/schedule.py", "runtime/messages.py", "runtime/figures.py", "runtime/drafting/bounds.py"),
-    *("offload/policy.py", "offload/quotas.py", "offload/slots.py"),
+    *("offload/policy.py", "offload/quotas.py", "offload/slots.py", "runtime/drafting/edits.py"),
     *("offload/predict.py", "offload/replay.py", "offload/curves.py", "offload/fit.py", "offload/compare.py"),
 ]
 HEAVY = {"torch", "numpy", "llama_cpp", "rich", "huggingface_hub", "llguidance", "jinja2", "zmq"}

@@ -4,6 +4,11 @@
 
 It talks nonsense, but computes like any other model of its shape: the architecture is Qwen3's, the tokenizer a
 byte-level BPE whose words are made of syllables, with ChatML's special tokens and template.
+
+    python tools/random_model.py big.gguf --draft small.gguf [--draft-layers 2] [--fading 0.1]
+
+also writes a draft model: the same embeddings and the first layers. Those of the big model that it lacks then add that
+share of what they would, which sets how often the two agree: `accel draft suggest big.gguf small.gguf --measure` says.
 """
 
 import argparse
@@ -30,6 +35,7 @@ TEMPLATE = (
 # Small beside what the layers add, or every token would foretell itself.
 _EMBEDDING = 0.05
 _LOGIT = 4.0  # deviation of a logit: some thousand tokens are likely, none is certain
+_ADDED = ("attn_output", "ffn_down")  # the matrices whose outputs are added to the stream between layers
 _BLOCKS = 2**17  # drawn at once, of 32 values
 
 
@@ -51,6 +57,14 @@ PRESETS = {"1b": Shapes()}  # 1.08 billion parameters
 
 
 @dataclass(frozen=True, slots=True)
+class Fading:
+    """Layers from this one on add so much less than those before: a model of those alone then nearly agrees."""
+
+    layer: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Law:
     """How the values of one tensor are drawn: evenly around `mean`, or all the same where `deviation` is 0."""
 
@@ -59,14 +73,22 @@ class _Law:
 
 
 def write_random_model(
-    path: Path, shapes: Shapes, type: str = "Q4_0", seed: int = 0, progress: Progress | None = None
+    path: Path,
+    shapes: Shapes,
+    type: str = "Q4_0",
+    seed: int = 0,
+    progress: Progress | None = None,
+    fading: Fading | None = None,
 ) -> None:
-    """Writes the model; the same name, shapes, type and seed give the same bytes. Types: those of TYPES.
+    """Writes the model; the same name, shapes, type, seed and fading give the same bytes. Types: those of TYPES. A
+    model of fewer layers has the same embeddings and the first of the same layers.
 
     Raises UsageError for shapes that cannot be, DiskFull or AccelError while it writes.
     """
     _check(shapes, type)
-    laws = _tensors(shapes, Type[type])
+    if fading and not 0 < fading.share <= 1:
+        raise UsageError(f"layers cannot add {fading.share} of what others add", "give a share above 0, at most 1")
+    laws = _tensors(shapes, Type[type], fading)
     tensors = list(laws)
 
     def contents(number: int) -> Iterator[bytes]:
@@ -109,8 +131,9 @@ def _keys(shapes: Shapes) -> dict[str, Value]:
     }
 
 
-def _tensors(shapes: Shapes, type: Type) -> dict[Planned, _Law]:
-    """In the order of the file. A normed row times any of these matrices has values of a deviation near 1."""
+def _tensors(shapes: Shapes, type: Type, fading: Fading | None = None) -> dict[Planned, _Law]:
+    """In the order of the file. A normed row times any of these matrices has values of a deviation near 1, but for
+    those whose outputs fade."""
     width, inner, kv = shapes.width, shapes.heads * shapes.head, shapes.kv_heads * shapes.head
     norms = {"attn_norm": width, "attn_q_norm": shapes.head, "attn_k_norm": shapes.head, "ffn_norm": width}
     matrices = {
@@ -123,11 +146,13 @@ def _tensors(shapes: Shapes, type: Type) -> dict[Planned, _Law]:
         "ffn_down": (width, shapes.ff_width),
     }
     tensors = {Planned("token_embd.weight", (shapes.vocabulary, width), type): _Law(_EMBEDDING)}
-    for at in (f"blk.{layer}." for layer in range(shapes.layers)):
+    for layer in range(shapes.layers):
+        at = f"blk.{layer}."
+        share = fading.share if fading and layer >= fading.layer else 1.0
         tensors |= {Planned(f"{at}{name}.weight", (size,), Type.F32): _Law(0, 1) for name, size in norms.items()}
-        tensors |= {
-            Planned(f"{at}{name}.weight", shape, type): _Law(shape[1] ** -0.5) for name, shape in matrices.items()
-        }
+        for name, shape in matrices.items():
+            deviation = shape[1] ** -0.5 * (share if name in _ADDED else 1.0)
+            tensors[Planned(f"{at}{name}.weight", shape, type)] = _Law(deviation)
     last = _LOGIT / (_EMBEDDING * width**0.5)
     return tensors | {Planned("output_norm.weight", (width,), Type.F32): _Law(0, last)}
 
@@ -213,6 +238,9 @@ def main() -> int:
     options.add_argument("--preset", choices=PRESETS, default="1b")
     options.add_argument("--type", choices=TYPES, default="Q4_0")
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--draft", type=Path, metavar="FILE", help="write a draft model of its first layers, too")
+    options.add_argument("--draft-layers", type=int, default=2, help="that the draft model has")
+    options.add_argument("--fading", type=float, default=0.1, help="what the other layers add, of what they would")
     for field in fields(Shapes):
         options.add_argument(f"--{field.name.replace('_', '-')}", type=int, help="instead of the preset's")
     chosen = options.parse_args()
@@ -222,12 +250,16 @@ def main() -> int:
     def progress(fraction: float) -> None:
         sys.stderr.write(f"\r{fraction:4.0%} ")
 
+    written = {chosen.out: (shapes, Fading(chosen.draft_layers, chosen.fading) if chosen.draft else None)}
+    if chosen.draft:
+        written[chosen.draft] = replace(shapes, layers=chosen.draft_layers), None
     try:
-        write_random_model(chosen.out, shapes, chosen.type, chosen.seed, progress if sys.stderr.isatty() else None)
+        for path, (each, fading) in written.items():
+            write_random_model(path, each, chosen.type, chosen.seed, progress if sys.stderr.isatty() else None, fading)
+            print(f"{path}: {Bytes(path.stat().st_size)}", file=sys.stderr)
     except AccelError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{chosen.out}: {Bytes(chosen.out.stat().st_size)}", file=sys.stderr)
     return 0
 
 

@@ -15,7 +15,7 @@ from accel.devices.probe import probe
 from accel.errors import Cancelled, EngineError, ModelError, UsageError
 from accel.exporters.experts import export_experts as export
 from accel.offload.planes import sidecar_of
-from accel.runtime import demo, learn_quality, measure_quality
+from accel.runtime import demo, lines, measure_quality
 from accel.runtime.costs import usual_costs
 from accel.runtime.footprint import MEMORY, of_worker, total
 from accel.runtime.law import Law
@@ -138,7 +138,7 @@ def test_a_process_that_fails_is_an_error(model, tmp_path, monkeypatch, script, 
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    monkeypatch.setattr(learn_quality.sys, "executable", str(program))
+    monkeypatch.setattr(lines.sys, "executable", str(program))
     with pytest.raises(EngineError, match=says):
         learn(model, sidecar_of(model), tokens=FEW)
 

@@ -1,13 +1,15 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from accel.errors import UsageError
+from accel.offload.gguf_header import Tensor, read_header
 from accel.runtime.model import ModelSpec
 from accel.tools import random_model
-from accel.tools.random_model import PRESETS, SPECIAL, TYPES, Shapes, write_random_model
+from accel.tools.random_model import PRESETS, SPECIAL, TYPES, Fading, Shapes, write_random_model
 
 from ..exporters.llama import Llama
 
@@ -79,8 +81,6 @@ def test_the_preset_of_1b_has_1_1_billion_parameters():
     "wrong", [{"kv_heads": 3}, {"width": 65}, {"vocabulary": 100}, {"layers": 0}, {"vocabulary": 10**7}, {"head": 31}]
 )
 def test_shapes_that_cannot_be_are_refused_and_nothing_is_written(tmp_path, wrong):
-    from dataclasses import replace
-
     with pytest.raises(UsageError):
         write_random_model(tmp_path / "no.gguf", replace(TINY, **wrong), "Q4_0")
     assert not list(tmp_path.iterdir())
@@ -93,3 +93,44 @@ def test_the_command_writes_a_file(tmp_path):
     told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     assert told.startswith(f"{path}: ")
     assert ModelSpec.read(path).layers == 1
+
+
+def test_a_draft_model_is_the_first_layers_of_its_target_and_agrees_more_the_more_the_others_fade(tmp_path):
+    target, draft = tmp_path / "target.gguf", tmp_path / "draft.gguf"
+    shapes, text = replace(TINY, layers=6), TEXT * 4
+    write_random_model(draft, replace(shapes, layers=1), "Q8_0", seed=3)
+    with Llama(draft) as model:
+        tokens = model.tokenize(text)
+        guessed = model.logits(tokens).argmax(-1)
+    agreed = []
+    for share in (1.0, 0.2, 0.001):
+        write_random_model(target, shapes, "Q8_0", seed=3, fading=Fading(1, share))
+        with Llama(target) as model:
+            agreed.append(float((model.logits(tokens).argmax(-1) == guessed).mean()))
+    assert agreed[0] < agreed[1] < agreed[2] and agreed[0] < 0.4 and agreed[2] > 0.9
+
+
+def test_layers_before_the_fading_are_those_of_a_model_without_it(tmp_path):
+    write_random_model(tmp_path / "a.gguf", TINY, "Q4_0", fading=Fading(1, 0.5))
+    write_random_model(tmp_path / "b.gguf", TINY, "Q4_0")
+    one, other = (read_header(tmp_path / name) for name in ("a.gguf", "b.gguf"))
+    differing = {name for name, tensor in one.tensors.items() if bytes_of(tensor) != bytes_of(other.tensors[name])}
+    assert differing == {"blk.1.attn_output.weight", "blk.1.ffn_down.weight"}
+
+
+def bytes_of(tensor: Tensor) -> bytes:
+    return tensor.file.read_bytes()[tensor.offset : tensor.offset + tensor.size]
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, 1.5, float("nan")])
+def test_a_share_that_cannot_be_is_refused(tmp_path, share):
+    with pytest.raises(UsageError):
+        write_random_model(tmp_path / "no.gguf", TINY, "Q4_0", fading=Fading(1, share))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_a_draft_model_too(tmp_path):
+    sizes = ["--layers=3", "--width=64", "--heads=2", "--kv-heads=1", "--head=32", "--ff-width=64", "--vocabulary=300"]
+    paths = [str(tmp_path / "big.gguf"), "--draft", str(tmp_path / "small.gguf"), "--draft-layers=1", "--fading=0.1"]
+    subprocess.run([sys.executable, random_model.__file__, *paths, *sizes], capture_output=True, check=True)
+    assert [ModelSpec.read(tmp_path / name).layers for name in ("big.gguf", "small.gguf")] == [3, 1]
