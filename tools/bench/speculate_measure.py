@@ -6,17 +6,17 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import numpy as np
 from pairs import alternate, environment, ratio_of
 from speculate_record import Subject, written
 from speculate_replay import Decoded
 
 from accel.runtime.drafting.conductor import Conductor, Turn
 from accel.runtime.drafting.draft import Verdict
-from accel.runtime.drafting.model import ModelDrafter
-from accel.runtime.engines.base import Batch, Engine, Rows
+from accel.runtime.drafting.forced import Forced, teacher_forced
+from accel.runtime.drafting.immediate import Immediate
+from accel.runtime.engines.base import Rows
 from accel.runtime.law import Law
-from accel.runtime.noise import gumbel_of, noise_bits, seed_key
+from accel.runtime.sampling import Sampler
 
 
 class _Counting(Conductor):
@@ -59,13 +59,14 @@ class _Cell:
         most, forced = len(tokens) - prompt, tokens if self._replayed else ()
         return self._subject.bench.decode(tokens[:prompt], self._law, most, conductor, forced)
 
-    def flipped_by(self, prompt: Sequence[int]) -> float | None:
-        """How far the last drafted text was from the last plain one; None where they are one."""
-        ours, plain = self.last[True].tokens, self.last[False].tokens
-        if ours == plain:
+    def forced(self, prompt: Sequence[int]) -> Forced | None:
+        """The last drafted text on the target alone; None where it is the last plain one."""
+        ours = self.last[True].tokens
+        if ours == self.last[False].tokens:
             return None
+        engine = self._subject.engine
         self._subject.bench.clear()
-        return _flipped_by(self._subject.engine, prompt, ours, plain, self._law)
+        return teacher_forced(engine, 0, [*prompt, *ours], len(prompt), Sampler(self._law, engine.vocabulary.size))
 
 
 def measure(subject: Subject, kind: str, temperature: float, replayed: bool, most: int, pairs: int) -> dict[str, Any]:
@@ -81,15 +82,16 @@ def measure(subject: Subject, kind: str, temperature: float, replayed: bool, mos
     if not report:
         raise SystemExit(f"{subject.name} writes next to nothing for {kind}")
     rates: tuple[list[float], list[float]] = ([], [])
-    flips: list[float] = []
+    others_than_plain, gaps = 0, list[float]()
     for prompt, tokens in report:
         mine, others = alternate(
             partial(cell.drafted, prompt, tokens), partial(cell.plain, prompt, tokens), -(-pairs // len(report))
         )
         rates[0].extend(mine)
         rates[1].extend(others)
-        if (flipped_by := cell.flipped_by(tokens[:prompt])) is not None:
-            flips.append(flipped_by)
+        if forced := cell.forced(tokens[:prompt]):
+            others_than_plain += 1
+            gaps += forced.gaps
     each = len(rates[0]) // len(report)
     ratio = ratio_of(*rates)
     return {
@@ -107,42 +109,19 @@ def measure(subject: Subject, kind: str, temperature: float, replayed: bool, mos
         "acceptance": cell.stood / max(1, cell.nodes),
         "tokens_a_forward": cell.count / cell.forwards,
         "steps_drafted": cell.steps / cell.forwards,
-        "flips": len(flips),  # texts that came out otherwise
-        "flipped_by": max(flips, default=0.0),
+        "otherwise": others_than_plain,  # texts that came out otherwise than plainly
+        "flips": len(gaps),  # tokens of theirs that the target alone would not have chosen
+        "flipped_by": max(gaps, default=0.0),  # logits
         "threads": subject.options.threads,
         **environment(),
     }
 
 
-def _put_back(learned: "_Counting") -> "_Counting":
+def _put_back(learned: _Counting) -> _Counting:
     """A worker's conductor whose drafters are as they were when they had learned; its controller, and draft models,
     which learn nothing of a text, are shared."""
-    twin = copy.copy(learned)
-    twin.drafters = {
-        name: drafter if isinstance(drafter, ModelDrafter) else copy.deepcopy(drafter)
+    drafters = {
+        name: copy.deepcopy(drafter) if isinstance(drafter, Immediate) else drafter
         for name, drafter in learned.drafters.items()
     }
-    twin.troubles, twin.drafted, twin.stood, twin.steps = {}, 0, 0, 0
-    return twin
-
-
-def _flipped_by(engine: Engine, prompt: Sequence[int], ours: Sequence[int], plain: Sequence[int], law: Law) -> float:
-    """How much less a drafted text's first other token scored than the best one, in logits, where the same text is
-    forwarded to there and the last row alone."""
-    at = next(
-        (place for place, (one, other) in enumerate(zip(ours, plain, strict=False)) if one != other),
-        min(len(ours), len(plain)) - 1,
-    )
-    text = [*prompt, *ours[:at]]
-    engine.truncate(0, 0)
-    for start in range(0, len(text) - 1, engine.can.rows):
-        chunk = text[start : min(start + engine.can.rows, len(text) - 1)]
-        engine.forward(Batch.chain(0, chunk, wants="none"))
-        engine.commit(0, range(len(chunk)))
-    scores = engine.forward(Batch.chain(0, text[-1:])).row(0).astype(np.float64)
-    engine.truncate(0, 0)
-    if law.temperature:
-        noise = gumbel_of(noise_bits(seed_key(law.seed), len(text), np.arange(len(scores))))
-        left = scores >= np.sort(scores)[-max(1, law.top_k or len(scores))]
-        scores = np.where(left, scores + law.temperature * noise, -np.inf)
-    return float(scores.max() - scores[ours[at]])
+    return _Counting(drafters, learned.controller)

@@ -66,7 +66,7 @@ def _row(key: Key, ours: dict[str, Any], world: dict[str, Any] | None, theirs: d
         cells.append(f"**{theirs['ratio']['ratio']:.3f}** ({theirs['setting']})")
     else:
         cells.append(f"{world['llama_simulated']:.3f} ({world['llama_setting']})" if world else "")
-    cells.append(f"{ours['flips']} ({ours['flipped_by']:.3g})" if ours["flips"] else "0")
+    cells.append(f"{ours['otherwise']}: {ours['flips']} ({ours['flipped_by']:.3g})" if ours["otherwise"] else "0")
     return f"| {' | '.join(cells)} |"
 
 
