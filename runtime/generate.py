@@ -107,9 +107,10 @@ class Generator:
         One sequence alone decodes many tokens in one step, until `look` is set: somebody else wants something."""
         look = Stop() if look is None else look
         if self._steady and self.drafting and not self._tight:
-            turn = self._turn(self.drafting)
-            if turn.drafts or not self._decode(look, turn):
-                self._draft(self.drafting, turn)
+            if len(self._shares) > 1 or self.drafting.is_due or not self._decode(look):
+                turn = self._turn(self.drafting)
+                if turn.drafts or not self._decode(look, turn):
+                    self._draft(self.drafting, turn)
             return True
         if self._steady and self._decode(look):
             return True
@@ -223,8 +224,8 @@ class Generator:
         (stream, _), *others = self._shares
         sequences = self._sequences
         most = min(stream.most - stream.answered, sequences.context - sequences.promised - sequences.idle)
-        if turn and self.drafting:
-            most = min(most, max(2, self.drafting.pace()))
+        if self.drafting and not self._tight:
+            most = min(most, max(2, self.drafting.pace))
         if others or most < 2 or stream.ticket.request.stops:
             return False
         if not (self._engine.can.decodes and stream.sampler.compiled):
@@ -249,7 +250,7 @@ class Generator:
         self.rows += len(tokens)
         stream.done += len(tokens)
         stream.forwarded += len(tokens)
-        if turn and self.drafting:
+        if self.drafting and not self._tight:
             self.drafting.decoded(turn, tokens, time.perf_counter() - start)
         for token in tokens:
             self._take(stream, token)
@@ -374,6 +375,7 @@ class Generator:
         self._emit(stream)
         self._leave(stream)
         self._emit(stream.finished(reason))
+        self._forget(stream)  # drafters may learn from all of it, and nobody waits for that
 
     def _fail(self, stream: Stream, error: AccelError) -> None:
         """Nothing of its cache is trusted any more."""
@@ -387,7 +389,6 @@ class Generator:
 
     def _leave(self, stream: Stream) -> None:
         self._crowded = self._steady = self._tight = False
-        self._forget(stream)
         if stream.seat:
             self._running.remove(stream)
             self._sequences.release(stream.seat, stream.tokens[: stream.done], len(stream.tokens))

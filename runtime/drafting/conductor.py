@@ -18,6 +18,7 @@ from .model import Reader
 from .row_costs import RowCosts
 
 _SHARE = 0.004  # of the time, that looking for guesses between plain tokens may take
+_AT_ONCE = 2  # plain tokens that are no longer than one run of them
 _MEMORY = 0.9  # of how long a look takes, when another is seen
 _REST = 2.0  # seconds between two words on what was decided
 _TOLD_AGAIN = 4  # times that what was seen of a row count is told to costs that were measured anew
@@ -81,8 +82,8 @@ class Conductor:
         self._witnesses = {name: drafter for name, drafter in drafters.items() if isinstance(drafter, Witness)}
         self._rows = Counter[int]()  # how often forwards of so many rows were timed
         self._last: Turn | None = None
-        self._left_at = 0.0  # when a run of plain tokens ended that the next turn follows at once; 0: none
-        self._look = 0.0  # seconds between two runs of plain tokens
+        self._look = 0.0  # seconds that a turn takes
+        self._rested = 0  # tokens that one text alone went on plainly by since the last turn
 
     @property
     def drafted(self) -> int:
@@ -95,6 +96,7 @@ class Conductor:
 
     def turn(self, contexts: Sequence[Context], limits: Sequence[int]) -> Turn:
         """What to draft for these texts, of so many nodes each at most."""
+        began = time.perf_counter()
         turn = Turn(contexts, [context.tokens[-1] for context in contexts])
         turn.guesses = [None] * len(contexts)
         limits = [min(limit, self._bounds.nodes) for limit in limits]
@@ -121,6 +123,8 @@ class Conductor:
         self._last = turn
         if self._tell:
             self._tell_changes(turn, self._tell)
+        took = time.perf_counter() - began
+        self._look = _MEMORY * self._look + (1 - _MEMORY) * took if self._look else took
         return turn
 
     def _drafts(self, name: str, drafter: Drafter, contexts: Sequence[Context], limits: Sequence[int]) -> list[Draft]:
@@ -174,7 +178,7 @@ class Conductor:
 
     def stepped(self, turn: Turn, verdicts: Sequence[Verdict], rows: Rows, count: int, seconds: float) -> None:
         """What became of a turn in one forward of so many rows that did nothing else."""
-        self._left_at = 0.0
+        self._rested = 0
         for decided, verdict in zip(turn.decided, verdicts, strict=True):
             if decided:
                 use = self.uses[decided.drafter]
@@ -194,20 +198,25 @@ class Conductor:
             except AccelError as error:
                 self._give_up(name, error)
 
+    @property
     def pace(self) -> int:
-        """How many tokens one text may go on plainly before somebody looks for guesses again."""
-        now = time.perf_counter()
-        if self._left_at:
-            self._look = _MEMORY * self._look + (1 - _MEMORY) * (now - self._left_at)
+        """How many tokens one text alone may go on plainly before somebody looks for guesses: looking takes a small
+        share of the time at most."""
         plain = self.controller.plain()
         return max(1, math.ceil(self._look / (_SHARE * plain))) if plain else 1
 
-    def decoded(self, turn: Turn, tokens: Sequence[int], seconds: float) -> None:
-        """One text alone went on plainly by these tokens."""
+    @property
+    def is_due(self) -> bool:
+        """Whether one text alone went on plainly for so long, or guesses cost next to nothing."""
+        pace = self.pace
+        return pace <= _AT_ONCE or self._rested >= pace
+
+    def decoded(self, turn: Turn | None, tokens: Sequence[int], seconds: float) -> None:
+        """One text alone went on plainly by these tokens, after a turn that was due or without one."""
         self.heard += len(tokens)
         self._rows[1] += 1
-        self.controller.decoded(turn.guesses[0], tokens, seconds)
-        self._left_at = time.perf_counter()
+        self._rested = len(tokens) if turn else self._rested + len(tokens)
+        self.controller.decoded(turn.guesses[0] if turn else None, tokens, seconds)
 
     def measured(self, times: RowTimes) -> None:
         """Forwards were timed anew. What was seen of them at work stays: how it differs from such times."""
@@ -235,7 +244,7 @@ class Conductor:
         return {name: error for name, error in now.items() if error} | self.troubles
 
     def forget(self, number: int) -> None:
-        self._left_at = 0.0  # the next text may begin much later
+        self._rested = 0
         self._told.pop(number, None)
         for drafter in self.drafters.values():
             drafter.forget(number)

@@ -7,6 +7,7 @@ time; so drafting never costs more than that.
 """
 
 import math
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ _MARGIN = 1.02  # by which a choice must be ahead of plain decoding: below that 
 _HOPE = 1.0  # standard deviations that a choice is given the benefit of, when it is tried
 _QUICK = 0.005  # of a plain token's time
 _MEMORY = 0.9  # of what drafting costs, when it is seen once more
+_LENGTHS = (1, 2, 3, 4, 5, 7, 9, 11, 15, 19, 23, 31, 47, 63)  # of drafts, among which the best is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,9 @@ class Controller:
 
     def _longest(self, drafter: str, texts: int, most: int, hope: float) -> int:
         share = self.drafters.setdefault(drafter, Acceptance()).any(hope)
-        best, rate, tokens = 0, _MARGIN * texts / self.plain(texts), float(texts)
-        for length in range(1, most + 1):
-            tokens += texts * share**length
+        best, rate = 0, _MARGIN * texts / self.plain(texts)
+        for length in _LENGTHS[: bisect(_LENGTHS, most)]:
+            tokens = texts * (1 - share ** (1 + length)) / (1 - share) if share < 1 else texts * (1.0 + length)
             spent = self.costs.of(texts * (1 + length)) + texts * length * self._drafting.get(drafter, 0.0)
             if tokens / spent > rate:
                 best, rate = length, tokens / spent

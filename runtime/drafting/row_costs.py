@@ -34,17 +34,18 @@ class RowCosts:
     _all: _Seen = field(default_factory=_Seen)  # how all counts differ from the curve: a longer context, a busy machine
     _many: _Seen = field(default_factory=_Seen)  # how counts beyond one differ from that
     _each: dict[int, _Seen] = field(default_factory=dict)  # how a count differs from that; without a curve, its seconds
-    _known: dict[tuple[int, bool], float] = field(default_factory=dict)  # what was said, until more is seen
+    _known: dict[tuple[int, bool], float] = field(default_factory=dict)  # what was said, but for `_all`
 
     def of(self, rows: int, hope: bool = False) -> float:
         """Seconds."""
-        if (seconds := self._known.get((rows, hope))) is None:
-            seconds = self._corrected(self.times, rows, hope) if self.times else self._beyond_seen(rows, hope)
-            self._known[rows, hope] = seconds
-        return seconds
+        if (found := self._known.get((rows, hope))) is None:
+            found = self._corrected(self.times, rows, hope) if self.times else self._beyond_seen(rows, hope)
+            self._known[rows, hope] = found
+        return found * self._all.value
 
     def seen(self, rows: int, seconds: float) -> None:
-        self._known.clear()
+        if rows > 1 or not self.times or not self._all.count:
+            self._known.clear()  # what single rows correct is the same for all
         if self.times:
             seconds /= max(self.times.of(rows), 1e-9)
             if rows == 1 or not self._all.count:
@@ -55,11 +56,11 @@ class RowCosts:
         self._each.setdefault(rows, _Seen()).add(seconds)
 
     def _corrected(self, times: RowTimes, rows: int, hope: bool) -> float:
-        told = max(times.of(rows), 1e-9) * self._all.value
+        told = max(times.of(rows), 1e-9)
         if rows == 1:
             return told
         if hope and not self._many.count:
-            return max(told * _DOUBTED, self.of(1))
+            return max(told * _DOUBTED, times.of(1))
         own = self._each.get(rows, _Seen())
         share = min(1, own.count / _SURE)
         return told * (share * own.value + (1 - share) * self._many.value)

@@ -215,9 +215,15 @@ def test_a_text_that_fails_says_nothing_more_and_the_others_go_on():
     assert isinstance(of_one[-1], Failed)
 
 
-def test_the_time_between_two_answers_is_not_taken_for_a_look():
+def test_where_looking_takes_long_beside_a_token_it_is_done_seldom():
     conductor = Conductor({}, Controller(RowCosts(None)))
-    conductor.controller.decoded(None, [5], 0.01)
-    conductor._left_at = 1e-9  # long ago
-    conductor.forget(1)
-    assert conductor.pace() == 1
+    assert conductor.is_due and conductor.pace == 1  # nothing is known
+    conductor.controller.decoded(None, [5], 0.001)
+    conductor._look = 0.0004
+    assert conductor.pace == 100 and not conductor.is_due
+    conductor.decoded(None, [5] * 60, 0.06)
+    assert not conductor.is_due
+    conductor.decoded(None, [5] * 60, 0.06)
+    assert conductor.is_due
+    conductor.forget(1)  # the next text is not looked at sooner
+    assert not conductor.is_due

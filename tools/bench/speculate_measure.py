@@ -1,7 +1,7 @@
 """One cell measured: plain and drafted in turn, on one engine, text by text."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -33,12 +33,15 @@ class _Cell:
     def __init__(self, subject: Subject, law: Law, replayed: bool) -> None:
         self._subject, self._law, self._replayed = subject, law, replayed
         made = subject.drafters().conductor
-        self._learned = _Counting(made.drafters, made.controller)
+        self._conductor = _Counting(made.drafters, made.controller)
+        self._learned: dict[str, dict[str, Any]] = {}  # what drafters hold that learn
         self.nodes = self.stood = self.steps = self.forwards = self.count = 0  # of drafted runs
         self.last: dict[bool, Decoded] = {}  # by whether it was drafted
 
     def learn(self, prompt: int, tokens: Sequence[int]) -> None:
-        self._run(prompt, tokens, self._learned)
+        self._run(prompt, tokens, self._conductor)
+        learning = {name: each for name, each in self._conductor.drafters.items() if isinstance(each, Immediate)}
+        self._learned = {name: copy.deepcopy(vars(each)) for name, each in learning.items()}
 
     def plain(self, prompt: int, tokens: Sequence[int]) -> float:
         """Tokens a second."""
@@ -46,11 +49,13 @@ class _Cell:
         return done.rate
 
     def drafted(self, prompt: int, tokens: Sequence[int]) -> float:
-        conductor = _put_back(self._learned)
+        conductor = self._conductor
+        _put_back(conductor, self._learned)
+        before = conductor.drafted, conductor.stood, conductor.steps
         done = self.last[True] = self._run(prompt, tokens, conductor)
-        self.nodes += conductor.drafted
-        self.stood += conductor.stood
-        self.steps += conductor.steps
+        self.nodes += conductor.drafted - before[0]
+        self.stood += conductor.stood - before[1]
+        self.steps += conductor.steps - before[2]
         self.forwards += done.forwards
         self.count += done.count
         return done.rate
@@ -117,11 +122,9 @@ def measure(subject: Subject, kind: str, temperature: float, replayed: bool, mos
     }
 
 
-def _put_back(learned: _Counting) -> _Counting:
-    """A worker's conductor whose drafters are as they were when they had learned; its controller, and draft models,
-    which learn nothing of a text, are shared."""
-    drafters = {
-        name: copy.deepcopy(drafter) if isinstance(drafter, Immediate) else drafter
-        for name, drafter in learned.drafters.items()
-    }
-    return _Counting(drafters, learned.controller)
+def _put_back(conductor: Conductor, learned: Mapping[str, dict[str, Any]]) -> None:
+    """Its drafters are as they were when they had learned; all else of a worker goes on."""
+    for name, state in learned.items():
+        drafter = conductor.drafters[name]
+        drafter.__dict__.clear()
+        drafter.__dict__.update(copy.deepcopy(state))

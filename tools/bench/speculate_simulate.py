@@ -97,9 +97,11 @@ def run(state: State, recording: Recording, number: int, clock: Clock, into: Run
     with mock.patch.object(conducting, "time", clock):
         while left := len(text.tokens) - len(tokens):
             at = len(tokens)
-            clock.spend(world.turn)
-            turn = conductor.turn([context], [min(world.most, left - 1)])
-            if turn.drafts or left < 2:
+            turn = None
+            if conductor.is_due or left < 2:
+                clock.spend(world.turn)
+                turn = conductor.turn([context], [min(world.most, left - 1)])
+            if turn and (turn.drafts or left < 2):
                 verdict = follow(turn.draft(0), text.tokens, at)
                 seconds = clock.spend(world.step(1 + len(verdict.draft)))
                 tokens += verdict.tokens
@@ -116,7 +118,7 @@ def run(state: State, recording: Recording, number: int, clock: Clock, into: Run
                     if why and slower:
                         into.lost.append(f"{text.name}@{at}: {len(verdict.path)} stood; {conductor.why}")
             else:
-                count = min(left, max(2, conductor.pace()))
+                count = min(left, max(2, conductor.pace))
                 came = text.tokens[at : at + count]
                 tokens += came
                 conductor.decoded(turn, came, clock.spend(count * world.plain))
