@@ -220,7 +220,7 @@ def test_where_looking_takes_long_beside_a_token_it_is_done_seldom():
     assert conductor.is_due and conductor.pace == 1  # nothing is known
     conductor.controller.decoded(None, [5], 0.001)
     conductor._look = 0.0004
-    assert conductor.pace == 100 and not conductor.is_due
+    assert conductor.pace in (100, 101) and not conductor.is_due
     conductor.decoded(None, [5] * 60, 0.06)
     assert not conductor.is_due
     conductor.decoded(None, [5] * 60, 0.06)
