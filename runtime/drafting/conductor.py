@@ -15,11 +15,12 @@ from .control import Controller, Guess
 from .draft import NOTHING, Context, Draft, Drafter, Verdict
 from .immediate import Witness
 from .model import Reader
+from .reading import Reading
 from .row_costs import RowCosts
 
-_SHARE = 0.004  # of the time, that looking for guesses between plain tokens may take
+_SHARE = 0.003  # of the time, that looking for guesses between plain tokens may take
 _AT_ONCE = 2  # plain tokens that are no longer than one run of them
-_MEMORY = 0.9  # of how long a look takes, when another is seen
+_MEMORY = 0.5  # of how long a look takes, when another is seen
 _REST = 2.0  # seconds between two words on what was decided
 _TOLD_AGAIN = 4  # times that what was seen of a row count is told to costs that were measured anew
 
@@ -82,8 +83,10 @@ class Conductor:
         self._witnesses = {name: drafter for name, drafter in drafters.items() if isinstance(drafter, Witness)}
         self._rows = Counter[int]()  # how often forwards of so many rows were timed
         self._last: Turn | None = None
-        self._look = 0.0  # seconds that a turn takes
-        self._rested = 0  # tokens that one text alone went on plainly by since the last turn
+        self._reading = Reading()
+        self._read = 0.0  # seconds of a turn in which texts were read
+        self._look = 0.0  # seconds that the rest of a turn takes
+        self._rested = 0.0  # tokens that one text alone went on plainly by since the last turn
 
     @property
     def drafted(self) -> int:
@@ -101,7 +104,10 @@ class Conductor:
         turn.guesses = [None] * len(contexts)
         limits = [min(limit, self._bounds.nodes) for limit in limits]
         worth = [0.0] * len(contexts)
+        plain, self._read = self.controller.plain(len(contexts)) / len(contexts), 0.0
         for name, drafter in list(self.drafters.items()):
+            if self._reading.is_dear(name, plain):
+                continue
             quick = self.controller.is_quick(name, max(limits))
             places = [
                 at
@@ -123,7 +129,7 @@ class Conductor:
         self._last = turn
         if self._tell:
             self._tell_changes(turn, self._tell)
-        took = time.perf_counter() - began
+        took = time.perf_counter() - began - self._read
         self._look = _MEMORY * self._look + (1 - _MEMORY) * took if self._look else took
         return turn
 
@@ -135,18 +141,21 @@ class Conductor:
         except AccelError as error:
             self._give_up(name, error)
             return [NOTHING] * len(contexts)
-        seconds, reading = time.perf_counter() - start, 0.0
+        seconds = time.perf_counter() - start
         use, guessed = self.uses[name], sum(map(len, drafts))
         use.asked += len(contexts)
         use.guessed += guessed
         use.seconds += seconds
         if reader := self._readers.get(name):
             reading = min(seconds, reader.reading)
-            use.reading += reading
-            if reading:  # it is spent, and says nothing of what a guess takes
-                self.controller.drafted(name, 0, reading)
             if reader.given_up and reader.trouble:
                 self._give_up(name, reader.trouble)
+        else:
+            reading = self._reading.took(name, contexts, seconds)
+        if reading:  # it is spent, and says nothing of what a guess takes
+            self.controller.drafted(name, 0, reading)
+            use.reading += reading
+            self._read += reading
         self.controller.drafted(name, guessed, seconds - reading)
         return drafts
 
@@ -178,7 +187,7 @@ class Conductor:
 
     def stepped(self, turn: Turn, verdicts: Sequence[Verdict], rows: Rows, count: int, seconds: float) -> None:
         """What became of a turn in one forward of so many rows that did nothing else."""
-        self._rested = 0
+        self._rested = math.inf  # after a draft another one is likely to pay
         for decided, verdict in zip(turn.decided, verdicts, strict=True):
             if decided:
                 use = self.uses[decided.drafter]
@@ -244,7 +253,8 @@ class Conductor:
         return {name: error for name, error in now.items() if error} | self.troubles
 
     def forget(self, number: int) -> None:
-        self._rested = 0
+        self._rested = 0.0
+        self._reading.forget(number)
         self._told.pop(number, None)
         for drafter in self.drafters.values():
             drafter.forget(number)
