@@ -13,7 +13,7 @@ FILES = 8  # of one drafter; those of the models used longest ago go
 _NAME = re.compile(r"[\w-]{1,128}")
 
 
-def save_kept(folder: Path, drafter: str, model: str, payload: bytes) -> Path:
+def save_kept(folder: Path, drafter: str, model: str, payload: bytes | memoryview) -> Path:
     """Whole or not at all; where. `model`: its fingerprint. Raises DiskFull, AccelError."""
     path = _path(folder, drafter, model)
     try:

@@ -71,15 +71,14 @@ class Ngrams(Immediate):
         tokens = np.frombuffer(payload, "<i4", _PLACES * _KEPT, sizes[0])
         if tokens.min() < 0 or tokens.max() >= self._vocabulary:
             return False
-        self._marks = array("I", marks.astype(np.uint32).tobytes())
-        self._tokens = array("i", tokens.astype(np.int32).tobytes())
-        self._counts = array("B", payload[sizes[0] + sizes[1] :])
+        np.asarray(self._marks)[:], np.asarray(self._tokens)[:] = marks, tokens
+        np.asarray(self._counts)[:] = np.frombuffer(payload, np.uint8, offset=sizes[0] + sizes[1])
         return True
 
     def save(self, folder: Path, model: str) -> None:
         """Raises DiskFull, AccelError; what was there stays then."""
-        marks, tokens = np.asarray(self._marks).astype("<u4"), np.asarray(self._tokens).astype("<i4")
-        save_kept(folder, _NAME, model, marks.tobytes() + tokens.tobytes() + self._counts.tobytes())
+        parts = (np.asarray(self._marks, "<u4"), np.asarray(self._tokens, "<i4"), self._counts)
+        save_kept(folder, _NAME, model, b"".join(memoryview(part).cast("B") for part in parts))
 
     def _read(self, context: Context) -> None:
         """Learns what a text has more than the last time."""
