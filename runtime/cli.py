@@ -15,9 +15,12 @@ from typing import Any, NoReturn
 from ..errors import AccelError, DiskFull, MemoryFull, SettingError, UsageError, status
 
 MODEL_HELP = "a GGUF file, hf:owner/repo[:file], or nothing for the demo model"
-PLANNED = ("context", "memory", "kv_type", "approximate", "deterministic", "threads")  # settings that decide a plan
+PLANNED = (  # settings that decide a plan
+    *("context", "memory", "kv_type", "approximate", "deterministic", "threads"),
+    *("drafting", "draft_model"),
+)
 WORDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop", "system")
-METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "stop": "TEXT", "system": "TEXT"}
+METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "draft_model": "MODEL", "stop": "TEXT", "system": "TEXT"}
 EXPERTS = "bench experts"  # a command of two words
 INTERRUPTED, READER_GONE = 130, 141  # as shells count SIGINT and SIGPIPE
 
@@ -146,7 +149,7 @@ def build_parser() -> Parser:
     chat.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
     chat.add_argument("-p", "--prompt", help="answer this once on stdout and leave")
     chat.add_argument("--resume", nargs="?", const="", metavar="NAME", help="go on with a saved chat, or with the last")
-    _add_settings(chat, (*PLANNED, *WORDS, "drafting", "sessions", "offline"))
+    _add_settings(chat, (*PLANNED, *WORDS, "sessions", "offline"))
 
     plan = command(commands, "plan", _plan, "what a model would need and how fast it would be, without loading it")
     plan.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)

@@ -25,6 +25,10 @@ _POSITION = 256
 _MAPPED_STATE = Bytes.from_mib(8)
 _EXPERT_PAGES = 6 * 4096  # three slices, whose first and last pages are another's too
 _BESIDE_EXPERTS = Bytes.from_mib(24)  # pages that experts share with others, and what the system reads around them
+_RANKS, _LARGEST_MATRIX = 8, 8_000_000  # candidates of a token, and bytes, in the matrix of recycling.py
+_NGRAMS = 2**18 * 19  # bytes of the table of ngrams.py
+_COPIED = 2**17  # tokens of one text that copying.py indexes
+_INDEXED, _SLOT = 84, 20  # bytes of a token there, and of a slot of the dict
 _DRIVER = Bytes.from_mib(168)  # of main memory, that CUDA takes for a context, kernels and cuBLAS (seen with 13.0)
 _TEMPLATES = Bytes.from_mib(12)  # Python with jinja2; its files' pages are those of the front, too
 _PROMPT = 16  # bytes that it takes for every position of the prompt that it makes
@@ -64,6 +68,11 @@ class Speculation:
         """Leaves beyond the first of all trees together: each is a node."""
         return min((self.leaves - 1) * sequences, self.nodes)
 
+    def candidates(self, sequences: int) -> int:
+        """Positions beyond the context. Where cached texts of others fill that, nothing would be left for drafts; who
+        has it alone drafts in what is free of it, and goes on plainly at its end: neither takes anything from it."""
+        return self.nodes if sequences > 1 else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -90,9 +99,8 @@ class Placement:
 
     @property
     def positions(self) -> int:
-        """Of the context and, where others' cached texts may fill that, of drafts. Who has it alone drafts in what is
-        free of it, and plainly decodes its last positions: that takes nothing from anybody."""
-        return self.context + (self.speculation.nodes if self.speculation and self.sequences > 1 else 0)
+        """Of the context and of drafts beyond it."""
+        return self.context + (self.speculation.candidates(self.sequences) if self.speculation else 0)
 
     @property
     def branches(self) -> int:
@@ -155,7 +163,7 @@ def footprint(
         *plain,
         Allocation(MEMORY, "choosing a token", Bytes(_CHOICE * model.vocabulary), "anonymous"),
         Allocation(MEMORY, "text and tokens", Bytes(_POSITION * placement.context), "anonymous"),
-        Allocation(MEMORY, "saved sequence", saved_sequence(model, placement), "mapped"),
+        Allocation(MEMORY, "saved sequence", saved_sequence(model, placement.plain), "mapped"),
         Allocation(MEMORY, "template process", template_process(placement), "anonymous", TEMPLATES),
     ]
     if driver:
@@ -195,18 +203,38 @@ def _speculative_parts(
         replace(more, what=_CANDIDATES.get(more.what, more.what), size=Bytes(max(0, more.size - part.size)))
         for part, more in zip(plain, drafting, strict=True)
     ]
+    trees = _BRANCH * placement.context * min(wanted.leaves - 1, placement.branches)
     parts += [
-        Allocation(MEMORY, "draft tree branches", branches(placement), "anonymous"),
+        Allocation(MEMORY, "draft tree branches", Bytes(trees), "anonymous"),
         Allocation(MEMORY, "drafters' tables", drafter_tables(model.vocabulary, placement), "anonymous"),
     ]
     if wanted.draft and wanted.placement and costs.draft:
-        parts.append(Allocation(MEMORY, "draft vocabulary", costs.draft.vocabulary, "anonymous"))
         parts += [
             replace(part, what=f"draft {part.what}")
             for part in _engine_parts(wanted.draft, wanted.placement, costs.draft, gpu)
         ]
-        parts.append(Allocation(MEMORY, "draft tree branches of the draft", branches(wanted.placement), "anonymous"))
+        parts += [
+            Allocation(MEMORY, "draft vocabulary", costs.draft.vocabulary, "anonymous"),
+            Allocation(MEMORY, "draft model's tree branches", Bytes(trees), "anonymous"),
+        ]
     return parts
+
+
+def drafter_tables(vocabulary: int, placement: Placement) -> Bytes:
+    """What the drafters without a model keep, at its peak: candidates of every token (recycling.py), n-grams, one of
+    the two once more while it is read or written, and the index of the texts that run (copying.py)."""
+    ranks = max(1, min(_RANKS, vocabulary, _LARGEST_MATRIX // (4 * vocabulary)))
+    matrix = 4 * vocabulary * ranks
+    return Bytes(
+        matrix + _NGRAMS + max(matrix, _NGRAMS) + copied(min(placement.context, placement.sequences * _COPIED))
+    )
+
+
+def copied(positions: int) -> int:
+    """Bytes of an index of so many tokens: of each its run and its place as Python's integers, and a dict that is two
+    thirds full at most, beside the one of half the size that it grew out of."""
+    slots = 1 << (3 * positions // 2).bit_length()
+    return max(_INDEXED * positions + _SLOT * slots, (_INDEXED // 3 + _SLOT + _SLOT // 2) * slots)
 
 
 def total(parts: tuple[Allocation, ...]) -> dict[str, Bytes]:

@@ -1,5 +1,6 @@
 """A worker's drafters, as its options want them."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from ...errors import AccelError
@@ -12,6 +13,7 @@ from .ngrams import Ngrams
 from .options import DraftingOptions
 from .recycling import Recycling
 from .row_costs import RowCosts
+from .shares import save_shares
 
 
 class Kept:
@@ -35,6 +37,9 @@ class Kept:
                 drafter.save(Path(self._folder), self._model)
             except AccelError:
                 return
+        if self._folder:
+            with suppress(AccelError):
+                save_shares(Path(self._folder), self._model, self.conductor.controller.drafters)
 
 
 def drafts_for(engine: Engine, options: DraftingOptions | None) -> Kept | None:

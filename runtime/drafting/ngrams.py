@@ -77,8 +77,9 @@ class Ngrams(Immediate):
 
     def save(self, folder: Path, model: str) -> None:
         """Raises DiskFull, AccelError; what was there stays then."""
-        parts = (np.asarray(self._marks, "<u4"), np.asarray(self._tokens, "<i4"), self._counts)
-        save_kept(folder, _NAME, model, b"".join(memoryview(part).cast("B") for part in parts))
+        marks, tokens = np.asarray(self._marks, "<u4"), np.asarray(self._tokens, "<i4")
+        parts = marks.data, tokens.data, memoryview(self._counts)
+        save_kept(folder, _NAME, model, b"".join(part.cast("B") for part in parts))
 
     def _read(self, context: Context) -> None:
         """Learns what a text has more than the last time."""
