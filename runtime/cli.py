@@ -21,14 +21,14 @@ PLANNED = (  # settings that decide a plan
 )
 WORDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop", "system")
 METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "draft_model": "MODEL", "stop": "TEXT", "system": "TEXT"}
-EXPERTS = "bench experts"  # a command of two words
+EXPERTS, SPECULATE = "bench experts", "bench speculate"  # commands of two words
 INTERRUPTED, READER_GONE = 130, 141  # as shells count SIGINT and SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:2] == EXPERTS.split():
-        words[:2] = [EXPERTS]
+    if (both := " ".join(words[:2])) in (EXPERTS, SPECULATE):
+        words[:2] = [both]
     return run(build_parser, words)
 
 
@@ -181,6 +181,12 @@ def build_parser() -> Parser:
     experts.add_argument("--picture", metavar="FILE", help="draw residency and hits, as a PNG")
     experts.add_argument("--json", action="store_true", help="print it as JSON")
     _add_settings(experts, (*PLANNED, "offline"))
+
+    speculate = command(commands, SPECULATE, _bench_speculate, "what guessing ahead gives here, and what it takes")
+    speculate.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
+    speculate.add_argument("--memory", dest="watch", action="store_true", help="measure memory, too, against the plan")
+    speculate.add_argument("--json", action="store_true", help="print it as JSON")
+    _add_settings(speculate, ("context", "kv_type", "threads", "draft_model", "offline"))
     return parser
 
 
@@ -247,6 +253,12 @@ def _bench_experts(given: argparse.Namespace) -> int:
 
     trace, picture = (None if name is None else Path(name) for name in (given.trace, given.picture))
     return run(_settings(given), trace, picture, given.json)
+
+
+def _bench_speculate(given: argparse.Namespace) -> int:
+    from .bench_speculate import run
+
+    return run(_settings(given), given.watch, given.json)
 
 
 if __name__ == "__main__":

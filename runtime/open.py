@@ -141,16 +141,16 @@ def _learn(opened: Opened, say: Say, progress: Progress) -> None:
     and is measured again next time."""
     plan = opened.plan
     managed = plan.choices["expert_memory"]
-    unknown = MEASURED_ROUTING not in managed.reason if managed.value else not _knows_rows(plan)
+    unknown = MEASURED_ROUTING not in managed.reason if managed.value else not knows_rows(plan)
     if not unknown or is_busy():
         return
     if managed.value:
         _record_routing(opened, say, progress)
     else:
-        _time_rows(plan, opened.worker)
+        time_rows(plan, opened.worker)
 
 
-def _knows_rows(plan: Plan) -> bool:
+def knows_rows(plan: Plan) -> bool:
     """Whether decoding was timed on the model as it is opened, and steps with as many drafts as there are."""
     timed = plan.row_times.outputs if plan.row_times else 0
     return MEASURED in plan.decode.rests_on and timed >= min(int(plan.choices["outputs"].value), ROWS[-1])
@@ -167,7 +167,8 @@ def _record_routing(opened: Opened, say: Say, progress: Progress) -> None:
         say(f"which experts this model uses is not known: {error}")
 
 
-def _time_rows(plan: Plan, worker: Supervisor) -> None:
+def time_rows(plan: Plan, worker: Supervisor) -> None:
+    """Keeps what forwards of several rows take on the loaded model, for the next plan."""
     times = worker.measure(MEASURE_SECONDS)
     threads, batch_threads = (int(plan.choices[name].value) for name in ("threads", "threads_prefill"))
     outputs = int(plan.choices["outputs"].value)

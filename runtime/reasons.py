@@ -69,7 +69,9 @@ def _why_nodes(search: Search, placement: Placement, curve: Sequence[Point]) -> 
     fast = f"{chosen.repeating:.2f} times as fast where text repeats itself, {chosen.other:.2f} elsewhere"
     largest = max(point.nodes for point in curve if point.fits)
     limit = "" if largest == BUDGETS[-1] else f"; more than {largest} do not fit"
-    kept = f"the least that keeps {ENOUGH:.0%} of what {largest} give" if largest > chosen.nodes else "all that help"
+    kept = f"the least that keeps {ENOUGH:.0%} of what {largest} give" if largest > chosen.nodes else "the most"
+    if not search.knows_steps(placement.plain, curve):
+        kept = "as many as fit, until it is timed what they take"
     return f"{kept}: {fast}, {chosen.memory} more memory; {Shares.of(search.costs.shares)}{limit}"
 
 

@@ -243,8 +243,7 @@ class Search:
     def drafting(self, plain: Placement) -> Placement:
         """The same with the drafts that pay and fit, if there are any."""
         points = self.curve(plain)
-        forced = self.goal.draft_nodes is not None
-        chosen = next((p for p in reversed(points) if p.fits), None) if forced else choose(points)
+        chosen = choose(points, timed=self.goal.draft_nodes is None and self.knows_steps(plain, points))
         return plain.drafting(self._speculation(plain, chosen.nodes, chosen.leaves, chosen.model)) if chosen else plain
 
     def curve(self, plain: Placement) -> list[Point]:
@@ -266,6 +265,12 @@ class Search:
                 points.append(Point(nodes, leaves, model, memory, *ups, fits=self._has_room(sizes)))
         return points
 
+    def knows_steps(self, plain: Placement, points: Sequence[Point]) -> bool:
+        """Whether steps with as many nodes as fit were timed on the model, where a worker would time them."""
+        times = self.costs.row_times(self.threads(plain), plain.repack)
+        most = max((point.nodes for point in points if point.fits), default=0)
+        return bool(plain.gpu_layers or plain.expert_memory) or (times is not None and times.outputs > most)
+
     def pace(self, plain: Placement, model: bool = False) -> Pace:
         """Of steps at the usual depth."""
         known = self.machine, self.model, plain, self.costs
@@ -273,7 +278,9 @@ class Search:
 
         @cache
         def rows(count: int) -> float:
-            return step_seconds(*known, threads if count == 1 else self.threads_prefill, count)
+            if count == 1:
+                return step_seconds(*known, threads, 1)
+            return max(rows(1), step_seconds(*known, self.threads_prefill, count))
 
         node = 0.0
         if model and self.draft and self.costs.draft:

@@ -192,7 +192,7 @@ def _curve_table(plan: Plan) -> Any:
     if wanted:
         chosen = wanted.nodes, wanted.draft is not None
     for point in plan.drafting:
-        words = ["with the draft model"] if point.model else []
+        words = ["with the model"] if point.model else []
         words += ["chosen"] if (point.nodes, point.model) == chosen else [] if point.fits else ["does not fit"]
         speeds = (f"{speed:.2f} times" for speed in (point.repeating, point.other))
         style = "bold" if words[-1:] == ["chosen"] else "" if point.fits else "dim"

@@ -127,11 +127,13 @@ def best_leaves(pace: Pace, shares: Shares, model: bool) -> int:
     return next(leaves for leaves, gain in gains.items() if gain >= ENOUGH * max(gains.values()))
 
 
-def choose(points: Sequence[Point]) -> Point | None:
+def choose(points: Sequence[Point], timed: bool = True) -> Point | None:
     """Of those that fit the smallest budget that keeps enough of the best speed-up of each kind of text; with a draft
-    model where that is faster, if need be with fewer nodes. None where nothing fits, or is worth it."""
+    model where that is faster, if need be with fewer nodes. None where nothing fits, or is worth it. `timed`: whether
+    it is known what that many rows take; otherwise as many are taken as fit, so that they can be timed."""
     models = (False, True) if model_pays(points) else (False,)
-    found = [_smallest([point for point in points if point.fits and point.model is model]) for model in models]
+    families = [[point for point in points if point.fits and point.model is model] for model in models]
+    found = [_smallest(family) if timed else family[-1] if family else None for family in families]
     return max(filter(None, found), key=lambda point: point.speed_up, default=None)
 
 
