@@ -29,6 +29,7 @@ CONTEXT = 1024  # where none is asked for: the prompt fills it
 NODES = (1, 3, 7, 15, BUDGETS[-1])
 ROUNDS, ANSWER = 5, 96  # tokens of an answer
 _NAME = "bench"
+_SHORT = 0.05  # seconds
 _LOOK = 0.002  # seconds between two looks at what a worker holds
 _TEXT = "The quick brown fox jumps over the lazy dog, and nobody knows why it does so. "
 
@@ -119,6 +120,7 @@ def _drafts(opened: Opened) -> bool:
 
 def _answers(opened: Opened) -> list[float]:
     """Tokens per second of every round; before them the prompt is read and answered once."""
+    opened.worker.measure(_SHORT)  # forwards with as many logits as there may be
     room = opened.worker.wait().context - ANSWER
     tokens = opened.worker.encode((_TEXT,))
     prompt = (tokens * (room // len(tokens) + 1))[: max(1, room)]

@@ -221,13 +221,11 @@ def _speculative_parts(
 
 
 def drafter_tables(vocabulary: int, placement: Placement) -> Bytes:
-    """What the drafters without a model keep, at its peak: candidates of every token (recycling.py), n-grams, one of
-    the two once more while it is read or written, and the index of the texts that run (copying.py)."""
+    """What the drafters without a model keep: candidates of every token (recycling.py), n-grams, and the index of the
+    texts that run (copying.py). What they read and write are a file's pages, as of a saved sequence."""
     ranks = max(1, min(_RANKS, vocabulary, _LARGEST_MATRIX // (4 * vocabulary)))
-    matrix = 4 * vocabulary * ranks
-    return Bytes(
-        matrix + _NGRAMS + max(matrix, _NGRAMS) + copied(min(placement.context, placement.sequences * _COPIED))
-    )
+    texts = copied(min(placement.context, placement.sequences * _COPIED))
+    return Bytes(4 * vocabulary * ranks + _NGRAMS + texts)
 
 
 def copied(positions: int) -> int:

@@ -40,9 +40,9 @@ class Ngrams(Immediate):
     def __init__(self, vocabulary: int, doubt: float = DOUBT) -> None:
         super().__init__(Odds(_assumed()), doubt)
         self._vocabulary = vocabulary
-        self._marks = array("I", bytes(4 * _PLACES))  # which context has a place
-        self._tokens = array("i", bytes(4 * _PLACES * _KEPT))  # the commonest first, of equals the latest
-        self._counts = array("B", bytes(_PLACES * _KEPT))  # 0: none
+        self._marks = array("I", [0]) * _PLACES  # which context has a place
+        self._tokens = array("i", [0]) * (_PLACES * _KEPT)  # the commonest first, of equals the latest
+        self._counts = array("B", [0]) * (_PLACES * _KEPT)  # 0: none
         self._texts: dict[int, tuple[Context, int]] = {}  # and how many of its tokens were learned
         self._learned: deque[tuple[int, int]] = deque(maxlen=_TEXTS)  # lengths and hashes of texts that are over
 
@@ -78,8 +78,7 @@ class Ngrams(Immediate):
     def save(self, folder: Path, model: str) -> None:
         """Raises DiskFull, AccelError; what was there stays then."""
         marks, tokens = np.asarray(self._marks, "<u4"), np.asarray(self._tokens, "<i4")
-        parts = marks.data, tokens.data, memoryview(self._counts)
-        save_kept(folder, _NAME, model, b"".join(part.cast("B") for part in parts))
+        save_kept(folder, _NAME, model, marks.data, tokens.data, memoryview(self._counts))
 
     def _read(self, context: Context) -> None:
         """Learns what a text has more than the last time."""

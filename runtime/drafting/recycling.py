@@ -96,7 +96,7 @@ class Recycling(Immediate):
 
     def save(self, folder: Path, model: str) -> None:
         """Raises DiskFull, AccelError; what was there stays then."""
-        save_kept(folder, _NAME, model, np.asarray(self._next, "<i4").data.cast("B"))
+        save_kept(folder, _NAME, model, np.asarray(self._next, "<i4").data)
 
     def _tree(self, root: int, limit: int) -> Guess:
         if len(self._shape) < _SPARE * limit:
