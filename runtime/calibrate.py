@@ -19,15 +19,16 @@ from ..errors import AccelError, EngineError
 from ..offload.curves import HitCurves
 from ..units import Bytes, from_json, to_json
 from .costs import Costs, DryRun, Kernel, Look, Overhead, RowTimes, usual_costs
+from .drafting.kept_acceptance import load_shares
 from .expert_costs import expert_sizes
 from .footprint import Placement
 from .model import ModelSpec
-from .search import Goal, placements_to_try
+from .search import Goal, draft_placements_to_try, placements_to_try
 
 T = TypeVar("T")
 Say = Callable[[str], None]
 
-_METHOD = 9  # counts up when a measurement's meaning changes, so that old ones are not believed
+_METHOD = 10  # counts up when a measurement's meaning changes, so that old ones are not believed
 _TIME_LIMIT = 120  # seconds for one child
 _HEAD_GRANULE, _MOST_HEAD = 8, 1024  # values of a head that can be timed
 _GRANULE = 8  # rows that are repacked together, at most
@@ -40,6 +41,7 @@ class _OfModel:
 
     dry_runs: tuple[DryRun, ...] = ()
     process: tuple[Bytes, Bytes] | None = None
+    vocabulary: Bytes = Bytes(0)  # noqa: RUF009
     offloads: bool = False
     rows: tuple[RowTimes, ...] = ()
     routing: HitCurves | None = None
@@ -55,19 +57,36 @@ class _OfMachine:
     looks: tuple[Look, ...] = ()
 
 
-def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say: Say = lambda doing: None) -> Costs:
-    """What is kept below `cache` of this model on this machine, the one that runs this. Buffers that were never dry-run
-    are, in about a second; kernels are not timed here.
+def known_costs(
+    machine: Machine,
+    model: ModelSpec,
+    goal: Goal,
+    cache: Path,
+    say: Say = lambda doing: None,
+    draft: ModelSpec | None = None,
+) -> Costs:
+    """What is kept below `cache` of this model on this machine, the one that runs this, and of the model that may draft
+    for it. Buffers that were never dry-run are, in about a second; kernels are not timed here.
 
-    Raises what the engine says to the model's header (a ModelError), EngineError, or what a cache without room raises.
+    Raises what the engine says to a model's header (a ModelError), EngineError, or what a cache without room raises.
     """
+    costs = _known_costs(machine, model, placements_to_try(model, goal), cache, say)
+    if draft:
+        of_draft = _known_costs(machine, draft, draft_placements_to_try(model, goal), cache, say)
+        costs = replace(costs, draft=of_draft)
+    if not goal.drafting:
+        return costs
+    return replace(costs, shares=load_shares(cache / "drafting", model.fingerprint, draft.fingerprint if draft else ""))
+
+
+def _known_costs(machine: Machine, model: ModelSpec, placements: list[Placement], cache: Path, say: Say) -> Costs:
     file = _file(cache, "model", machine.fingerprint, model.fingerprint)
     kept = _read(file, _OfModel)
     known = {_key(run) for run in kept.dry_runs}
-    missing = [placement for placement in placements_to_try(model, goal) if _key(placement) not in known]
+    missing = [placement for placement in dict.fromkeys(placements) if _key_of(placement) not in known]
     if missing or kept.process is None:
         say("asking the engine for its buffers")
-        kept = _dry_run(kept, machine, model, missing)
+        kept = _dry_run(kept, machine, model, missing or placements[:1])
         _write(file, kept)
     of_machine = _read(_file(cache, "machine", machine.fingerprint), _OfMachine)
     usual = usual_costs(machine)
@@ -82,6 +101,7 @@ def known_costs(machine: Machine, model: ModelSpec, goal: Goal, cache: Path, say
         rows=kept.rows,
         routing=kept.routing if sound else None,
         offloads=kept.offloads,
+        vocabulary=kept.vocabulary,
     )
 
 
@@ -150,9 +170,14 @@ def _dry_run(kept: _OfModel, machine: Machine, model: ModelSpec, placements: lis
 
     options = tuple(_options(model, placement, machine.processor.cores) for placement in placements)
     found = _child("buffers", BufferJob(options), BufferResult)
-    runs = (DryRun(*_key(placement), size) for placement, size in zip(placements, found.compute, strict=True))
+    runs = {_key_of(placement): size for placement, size in zip(placements, found.compute, strict=True)}
+    others = (run for run in kept.dry_runs if _key(run) not in runs)
     return replace(
-        kept, dry_runs=(*kept.dry_runs, *runs), process=(found.anonymous, found.mapped), offloads=found.offloads
+        kept,
+        dry_runs=(*others, *(DryRun(*key, size) for key, size in runs.items())),
+        process=(found.anonymous, found.mapped),
+        vocabulary=found.vocabulary,
+        offloads=found.offloads,
     )
 
 
@@ -161,7 +186,7 @@ def _options(model: ModelSpec, placement: Placement, threads: int) -> Any:
 
     return EngineOptions(
         path=model.paths[0],
-        context=placement.context,
+        context=placement.positions,
         sequences=placement.sequences,
         batch=placement.ubatch,
         ubatch=placement.ubatch,
@@ -172,8 +197,12 @@ def _options(model: ModelSpec, placement: Placement, threads: int) -> Any:
     )
 
 
-def _key(run: DryRun | Placement) -> tuple[int, int, str, int, int]:
+def _key(run: DryRun) -> tuple[int, int, str, int, int]:
     return run.context, run.sequences, run.kv_type, run.ubatch, run.outputs
+
+
+def _key_of(placement: Placement) -> tuple[int, int, str, int, int]:
+    return placement.positions, placement.sequences, placement.kv_type, placement.ubatch, placement.outputs
 
 
 def _formats(model: ModelSpec) -> list[str]:

@@ -15,16 +15,19 @@ from typing import Any, NoReturn
 from ..errors import AccelError, DiskFull, MemoryFull, SettingError, UsageError, status
 
 MODEL_HELP = "a GGUF file, hf:owner/repo[:file], or nothing for the demo model"
-PLANNED = ("context", "memory", "kv_type", "approximate", "deterministic", "threads")  # settings that decide a plan
+PLANNED = (  # settings that decide a plan
+    *("context", "memory", "kv_type", "approximate", "deterministic", "threads"),
+    *("drafting", "draft_model"),
+)
 WORDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop", "system")
-METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "stop": "TEXT", "system": "TEXT"}
-EXPERTS, SUGGEST = "bench experts", "draft suggest"  # commands of two words
+METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "draft_model": "MODEL", "stop": "TEXT", "system": "TEXT"}
+EXPERTS, SPECULATE, SUGGEST = "bench experts", "bench speculate", "draft suggest"  # commands of two words
 INTERRUPTED, READER_GONE = 130, 141  # as shells count SIGINT and SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    if (both := " ".join(words[:2])) in (EXPERTS, SUGGEST):
+    if (both := " ".join(words[:2])) in (EXPERTS, SPECULATE, SUGGEST):
         words[:2] = [both]
     return run(build_parser, words)
 
@@ -146,7 +149,7 @@ def build_parser() -> Parser:
     chat.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
     chat.add_argument("-p", "--prompt", help="answer this once on stdout and leave")
     chat.add_argument("--resume", nargs="?", const="", metavar="NAME", help="go on with a saved chat, or with the last")
-    _add_settings(chat, (*PLANNED, *WORDS, "drafting", "sessions", "offline"))
+    _add_settings(chat, (*PLANNED, *WORDS, "sessions", "offline"))
 
     plan = command(commands, "plan", _plan, "what a model would need and how fast it would be, without loading it")
     plan.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
@@ -178,6 +181,12 @@ def build_parser() -> Parser:
     experts.add_argument("--picture", metavar="FILE", help="draw residency and hits, as a PNG")
     experts.add_argument("--json", action="store_true", help="print it as JSON")
     _add_settings(experts, (*PLANNED, "offline"))
+
+    speculate = command(commands, SPECULATE, _bench_speculate, "what guessing ahead gives here, and what it takes")
+    speculate.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
+    speculate.add_argument("--memory", dest="watch", action="store_true", help="measure memory, too, against the plan")
+    speculate.add_argument("--json", action="store_true", help="print it as JSON")
+    _add_settings(speculate, ("context", "kv_type", "threads", "draft_model", "offline"))
 
     suggest = command(
         commands, SUGGEST, _suggest, "which models could draft for another here, and what that would bring"
@@ -259,6 +268,12 @@ def _suggest(given: argparse.Namespace) -> int:
     from .draft_suggest import run
 
     return run(_settings(given), given.drafts, given.measure, given.json)
+
+
+def _bench_speculate(given: argparse.Namespace) -> int:
+    from .bench_speculate import run
+
+    return run(_settings(given), given.watch, given.json)
 
 
 if __name__ == "__main__":

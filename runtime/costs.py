@@ -39,6 +39,7 @@ _LEAST_SHARE = 0.2
 _USUAL_BANDWIDTH = (Rate(10e9), Rate(18e9))
 _USUAL_OVERHEAD = {1: (1e-5, 8e-6, 8e-6), 2: (1.2e-5, 1.5e-5, 1.5e-5)}  # by threads
 _USUAL_LOOK = 6e-10  # for each value of a head, with one thread
+_USUAL_VOCABULARY = Bytes.from_mib(24)
 _USUAL_PROCESS = (Bytes.from_mib(80), Bytes.from_mib(30))
 _GPU_EFFICIENCY = 0.65  # of a GPU's bandwidth in decode
 _GPU_LAYER = 5e-5  # seconds, beside its bytes (seen on an H200: 18 layers of experts)
@@ -54,7 +55,7 @@ _USUAL_REPACKED = {  # an instruction set to the formats that llama.cpp repacks 
 class DryRun:
     """A compute buffer as the engine itself laid it out, without memory for it."""
 
-    context: int
+    context: int  # positions, those of drafts included
     sequences: int
     kv_type: str
     ubatch: int
@@ -95,13 +96,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class RowTimes:
-    """Seconds of one forward of so many rows of one sequence, measured on the loaded model."""
+    """Seconds of one forward of so many rows of one sequence, measured on the loaded model. Of up to `outputs` rows all
+    have logits, as drafts need them; of more the last one, as in a prompt."""
 
     threads: int
     repack: bool
     rows: tuple[int, ...]
     seconds: tuple[float, ...]
     batch_threads: int = 0  # of more rows than one; 0: as many
+    outputs: int = ROWS[-1]
 
     def of(self, rows: int) -> float:
         """Between two measured counts the line, beyond them the slope of the last two."""
@@ -127,6 +130,9 @@ class Costs:
     routing: HitCurves | None = None  # of a Mixture-of-Experts model
     stand_ins: StandIns = StandIns()  # noqa: RUF009 - for its experts
     offloads: bool = True  # whether the engine was built for accelerators
+    vocabulary: Bytes = _USUAL_VOCABULARY  # header and vocabulary in memory, which `process` holds too
+    shares: dict[str, float] = field(default_factory=dict)  # of each drafter's guesses that stood, as was seen here
+    draft: "Costs | None" = None  # of the model that may draft
 
     def repacks(self, part: Weights) -> bool:
         granule = self.repacked.get(part.format, 0)
@@ -140,15 +146,16 @@ class Costs:
             if (run.sequences, run.kv_type, run.ubatch, run.outputs)
             == (placement.sequences, placement.kv_type, placement.ubatch, placement.outputs)
         }
-        if placement.context in alike:
-            return alike[placement.context]
+        positions = placement.positions
+        if positions in alike:
+            return alike[positions]
         if len(alike) < 2:
             return _compute_bound(model, placement)
         contexts = sorted(alike)
-        right = min(max(1, bisect_left(contexts, placement.context)), len(contexts) - 1)
+        right = min(max(1, bisect_left(contexts, positions)), len(contexts) - 1)
         x0, x1 = contexts[right - 1], contexts[right]
         slope = (alike[x1] - alike[x0]) / (x1 - x0)
-        return Bytes(max(0.0, *(alike[x] + slope * (placement.context - x) for x in (x0, x1))))
+        return Bytes(max(0.0, *(alike[x] + slope * (positions - x) for x in (x0, x1))))
 
     def kernel(self, machine: Machine, part: Weights, repack: bool, threads: int) -> Kernel:
         """The measured kernel of a part's format, or a usual one as fast as this machine's memory lets it be."""
@@ -199,10 +206,7 @@ def usual_costs(machine: Machine) -> Costs:
 
 def decode_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
     """One token of one sequence, at the usual depth."""
-    weights = forward_seconds(machine, model, placement, costs, threads, rows=1)
-    if placement.expert_memory:
-        weights = COMPUTING * weights + reading_seconds(machine, model, placement, 1, costs.routing)
-    return weights + attention_seconds(machine, model, placement, costs, threads, min(placement.context, USUAL_DEPTH))
+    return step_seconds(machine, model, placement, costs, threads, 1)
 
 
 def prefill_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
@@ -216,18 +220,35 @@ def prefill_seconds(machine: Machine, model: ModelSpec, placement: Placement, co
 
 
 def forward_seconds(
-    machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, rows: int
+    machine: Machine,
+    model: ModelSpec,
+    placement: Placement,
+    costs: Costs,
+    threads: int,
+    rows: int,
+    logits: bool = False,
 ) -> float:
     """One forward of so many rows at the start of a context: as the kernels let expect, set right by what was measured
-    on the loaded model, with these threads or the nearest and with as many rows or the most."""
+    on the loaded model, with these threads or the nearest and with as many rows or the most. `logits`: of every row."""
     expected = _expected_seconds(machine, model, placement, costs, threads, rows)
     times = costs.row_times(threads, placement.repack) if not placement.gpu_layers else None
     if not times:
         return expected
-    seen = min(rows, max(times.rows))
+    seen = min(rows, max(times.rows), times.outputs if logits else rows)
     alike = replace(placement, repack=times.repack)
     busy = times.threads if seen == 1 else times.batch_threads or times.threads
     return expected * times.of(seen) / _expected_seconds(machine, model, alike, costs, busy, seen)
+
+
+def step_seconds(
+    machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, rows: int
+) -> float:
+    """One text's next token with a draft behind it: so many rows, at the usual depth, that all have logits."""
+    computing = forward_seconds(machine, model, placement, costs, threads, rows, logits=True)
+    if placement.expert_memory:
+        computing = COMPUTING * computing + reading_seconds(machine, model, placement, rows, costs.routing)
+    looking = attention_seconds(machine, model, placement, costs, threads, min(placement.context, USUAL_DEPTH))
+    return computing + rows * looking
 
 
 def attention_seconds(
@@ -303,11 +324,11 @@ def _compute_bound(model: ModelSpec, placement: Placement) -> Bytes:
 
 def measure_rows(engine: "Engine", threads: int, repack: bool, seconds: float = 0.4) -> RowTimes:
     """Times forwards of 1 to 32 rows. Sequence 0 must be empty, and is empty again. Raises EngineError."""
-    counts = [rows for rows in ROWS if rows <= min(engine.can.rows, engine.can.outputs, engine.can.context)]
+    counts = [rows for rows in ROWS if rows <= min(engine.can.rows, engine.can.context)]
     # A forward of many rows takes longer and is to be seen often too; one row is what most plans rest on.
     share = seconds / sum(rows + _EVEN for rows in counts)
     times = tuple(best_seconds(engine, rows, share * (rows + _EVEN)) for rows in counts)
-    return RowTimes(threads, repack, tuple(counts), times)
+    return RowTimes(threads, repack, tuple(counts), times, outputs=engine.can.outputs)
 
 
 def best_seconds(engine: "Engine", rows: int, seconds: float, depth: int = 0) -> float:

@@ -1,6 +1,6 @@
 """Bytes of every part of a running model, by tier and kind. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..units import Bytes
@@ -16,6 +16,7 @@ CELLS = 256  # llama.cpp rounds the KV cache up to so many positions
 # used a node of 48 bytes in each of two trees.
 _CELL = 160
 _CHOICE = 40  # bytes for every token of the vocabulary where numpy draws one: copies of the logits, masks, an order
+_BRANCH = 48  # bytes, of each cell that the root of a draft tree stands on, for each of its leaves beyond the first
 # For every position of the context, where a prompt that fills it is read: its text as it came and as bytes, the room
 # that its tokens are made in, and these as Python's integers in a request, a conversation and an answer.
 _POSITION = 256
@@ -24,9 +25,23 @@ _POSITION = 256
 _MAPPED_STATE = Bytes.from_mib(8)
 _EXPERT_PAGES = 6 * 4096  # three slices, whose first and last pages are another's too
 _BESIDE_EXPERTS = Bytes.from_mib(24)  # pages that experts share with others, and what the system reads around them
+_RANKS, _LARGEST_MATRIX = 8, 8_000_000  # candidates of a token, and bytes, in the matrix of recycling.py
+_NGRAMS = 2**18 * 19  # bytes of the table of ngrams.py
+_COPIED = 2**17  # tokens of one text that copying.py indexes
+_INDEXED, _SLOT = 84, 20  # bytes of a token there, and of a slot of the dict
 _DRIVER = Bytes.from_mib(168)  # of main memory, that CUDA takes for a context, kernels and cuBLAS (seen with 13.0)
 _TEMPLATES = Bytes.from_mib(12)  # Python with jinja2; its files' pages are those of the front, too
 _PROMPT = 16  # bytes that it takes for every position of the prompt that it makes
+
+
+_CANDIDATES = {  # parts of an engine that grow with what is drafted: what their growth is called
+    "KV cache": "candidate KV",
+    "compute buffer": "compute buffer for drafts",
+    "logits": "candidate logits",
+    "cells of the KV cache": "cells of candidates",
+    "GPU KV cache": "GPU candidate KV",
+    "GPU compute buffer": "GPU compute buffer for drafts",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,25 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True)
+class Speculation:
+    """What an engine that drafts is opened for, beside what plain decoding takes."""
+
+    nodes: int  # of the drafts of one step, of all texts together, at most
+    leaves: int = 1  # of one text's draft; 1: chains only
+    draft: ModelSpec | None = None  # the model that drafts; None: drafters without one do
+    placement: "Placement | None" = None  # of that model
+
+    def branches(self, sequences: int) -> int:
+        """Leaves beyond the first of all trees together: each is a node."""
+        return min((self.leaves - 1) * sequences, self.nodes)
+
+    def candidates(self, sequences: int) -> int:
+        """Positions beyond the context. Where cached texts of others fill that, nothing would be left for drafts; who
+        has it alone drafts in what is free of it, and goes on plainly at its end: neither takes anything from it."""
+        return self.nodes if sequences > 1 else 0
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """What an engine is opened with, as far as it has bytes."""
 
@@ -48,7 +82,7 @@ class Placement:
     sequences: int
     kv_type: str
     ubatch: int  # rows of one forward
-    outputs: int  # rows with logits of one forward
+    outputs: int  # rows with logits of one forward, those of drafts included
     repack: bool = False
     gpu_layers: int = 0  # the last so many; the output matrix counts as one
     experts_in_memory: int = 0  # the first so many layers keep their experts in main memory
@@ -56,11 +90,32 @@ class Placement:
     expert_memory: int = 0
     through_cache: bool = False  # those bytes are the system's cache, since pages cannot be moved into place
     stand_ins: StandIns | None = None  # for experts that count for little; None: all are exact
+    speculation: Speculation | None = None  # None: nothing is drafted
 
     @property
     def cells(self) -> int:
         """Positions that the KV cache is made for."""
-        return -(-self.context // CELLS) * CELLS
+        return -(-self.positions // CELLS) * CELLS
+
+    @property
+    def positions(self) -> int:
+        """Of the context and of drafts beyond it."""
+        return self.context + (self.speculation.candidates(self.sequences) if self.speculation else 0)
+
+    @property
+    def branches(self) -> int:
+        return self.speculation.branches(self.sequences) if self.speculation else 0
+
+    @property
+    def plain(self) -> "Placement":
+        """The same without drafts."""
+        if not self.speculation:
+            return self
+        return replace(self, outputs=self.outputs - self.speculation.nodes, speculation=None)
+
+    def drafting(self, speculation: Speculation) -> "Placement":
+        """The same with drafts: all of their rows have logits."""
+        return replace(self.plain, outputs=self.plain.outputs + speculation.nodes, speculation=speculation)
 
     @property
     def staging(self) -> Bytes:
@@ -74,6 +129,16 @@ class BufferCosts(Protocol):
     @property
     def process(self) -> tuple[Bytes, Bytes]:
         """(anonymous, mapped) bytes of a worker that has answered, with the vocabulary and without what follows."""
+        ...
+
+    @property
+    def vocabulary(self) -> Bytes:
+        """Of the model's header and vocabulary in memory: what a second model takes of its own."""
+        ...
+
+    @property
+    def draft(self) -> "BufferCosts | None":
+        """Of the model that may draft."""
         ...
 
     def compute_buffer(self, model: ModelSpec, placement: Placement) -> Bytes: ...
@@ -91,32 +156,83 @@ def footprint(
     `driver`: the engine starts a GPU's, even where nothing is put there."""
     gpu = MEMORY if unified else GPU
     anonymous, mapped = costs.process
-    compute = costs.compute_buffer(model, placement)
-    logits = Bytes(placement.outputs * model.vocabulary * 4)
+    plain = _engine_parts(model, placement.plain, costs, gpu)
     parts = [
         Allocation(MEMORY, "process", anonymous, "anonymous"),
         Allocation(MEMORY, "program files", mapped, "mapped"),
-        *_weights(model, placement),
-        Allocation(MEMORY, "repacked weights", repacked_weights(model, placement, costs), "anonymous"),
-        Allocation(MEMORY, "KV cache", kv_cache(model, placement, on_gpu=False), "anonymous"),
-        Allocation(MEMORY, "compute buffer", compute, "anonymous"),
-        Allocation(MEMORY, "logits", logits, "anonymous"),
-        Allocation(MEMORY, "cells of the KV cache", cells(model, placement), "anonymous"),
-        Allocation(MEMORY, "rows for the kernels", kernel_rows(model, placement), "anonymous"),
+        *plain,
         Allocation(MEMORY, "choosing a token", Bytes(_CHOICE * model.vocabulary), "anonymous"),
         Allocation(MEMORY, "text and tokens", Bytes(_POSITION * placement.context), "anonymous"),
-        Allocation(MEMORY, "saved sequence", saved_sequence(model, placement), "mapped"),
+        Allocation(MEMORY, "saved sequence", saved_sequence(model, placement.plain), "mapped"),
         Allocation(MEMORY, "template process", template_process(placement), "anonymous", TEMPLATES),
     ]
     if driver:
         parts.append(Allocation(MEMORY, "GPU driver", _DRIVER, "anonymous"))
+    if placement.speculation:
+        parts += _speculative_parts(model, placement, placement.speculation, plain, costs, gpu)
+    return tuple(part for part in parts if part.size)
+
+
+def _engine_parts(model: ModelSpec, placement: Placement, costs: BufferCosts, gpu: str) -> list[Allocation]:
+    compute = costs.compute_buffer(model, placement)
+    parts = [
+        *_weights(model, placement),
+        Allocation(MEMORY, "repacked weights", repacked_weights(model, placement, costs), "anonymous"),
+        Allocation(MEMORY, "KV cache", kv_cache(model, placement, on_gpu=False), "anonymous"),
+        Allocation(MEMORY, "compute buffer", compute, "anonymous"),
+        Allocation(MEMORY, "logits", Bytes(placement.outputs * model.vocabulary * 4), "anonymous"),
+        Allocation(MEMORY, "cells of the KV cache", cells(model, placement), "anonymous"),
+        Allocation(MEMORY, "rows for the kernels", kernel_rows(model, placement), "anonymous"),
+    ]
     if placement.gpu_layers:
         parts += [
             Allocation(gpu, "GPU weights", gpu_weights(model, placement), "device"),
             Allocation(gpu, "GPU KV cache", kv_cache(model, placement, on_gpu=True), "device"),
             Allocation(gpu, "GPU compute buffer", compute, "device"),
         ]
-    return tuple(part for part in parts if part.size)
+    return parts
+
+
+def _speculative_parts(
+    model: ModelSpec, placement: Placement, wanted: Speculation, plain: list[Allocation], costs: BufferCosts, gpu: str
+) -> list[Allocation]:
+    """What drafting takes beside plain decoding: candidates in the engine's own buffers, leaves of trees, tables of the
+    drafters, and the model that drafts."""
+    drafting = _engine_parts(model, placement, costs, gpu)
+    parts = [
+        replace(more, what=_CANDIDATES.get(more.what, more.what), size=Bytes(max(0, more.size - part.size)))
+        for part, more in zip(plain, drafting, strict=True)
+    ]
+    trees = _BRANCH * placement.context * min(wanted.leaves - 1, placement.branches)
+    parts += [
+        Allocation(MEMORY, "draft tree branches", Bytes(trees), "anonymous"),
+        Allocation(MEMORY, "drafters' tables", drafter_tables(model.vocabulary, placement), "anonymous"),
+    ]
+    if wanted.draft and wanted.placement and costs.draft:
+        parts += [
+            replace(part, what=f"draft {part.what}")
+            for part in _engine_parts(wanted.draft, wanted.placement, costs.draft, gpu)
+        ]
+        parts += [
+            Allocation(MEMORY, "draft vocabulary", costs.draft.vocabulary, "anonymous"),
+            Allocation(MEMORY, "draft model's tree branches", Bytes(trees), "anonymous"),
+        ]
+    return parts
+
+
+def drafter_tables(vocabulary: int, placement: Placement) -> Bytes:
+    """What the drafters without a model keep: candidates of every token (recycling.py), n-grams, and the index of the
+    texts that run (copying.py). What they read and write are a file's pages, as of a saved sequence."""
+    ranks = max(1, min(_RANKS, vocabulary, _LARGEST_MATRIX // (4 * vocabulary)))
+    texts = copied(min(placement.context, placement.sequences * _COPIED))
+    return Bytes(4 * vocabulary * ranks + _NGRAMS + texts)
+
+
+def copied(positions: int) -> int:
+    """Bytes of an index of so many tokens: of each its run and its place as Python's integers, and a dict that is two
+    thirds full at most, beside the one of half the size that it grew out of."""
+    slots = 1 << (3 * positions // 2).bit_length()
+    return max(_INDEXED * positions + _SLOT * slots, (_INDEXED // 3 + _SLOT + _SLOT // 2) * slots)
 
 
 def total(parts: tuple[Allocation, ...]) -> dict[str, Bytes]:

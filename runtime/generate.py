@@ -177,7 +177,8 @@ class Generator:
         """What is guessed for those that decode, as far as there is room for it."""
         sequences, can = self._sequences, self._engine.can
         texts = len(self._shares)
-        rows = min(can.rows, can.outputs, sequences.context - sequences.promised - sequences.idle + texts)
+        room = sequences.context + can.candidates - sequences.promised - sequences.idle
+        rows = min(can.rows, can.outputs, room + texts)
         limits = [max(0, min(rows // texts, stream.most - stream.answered) - 1) for stream, _ in self._shares]
         contexts = [Context(each.id, each.tokens, each.prompt, each.sampler) for each, _ in self._shares]
         return drafting.turn(contexts, limits)

@@ -42,6 +42,7 @@ class BufferResult:
     compute: tuple[Bytes, ...]  # for each of the job's options
     anonymous: Bytes  # of a worker that has answered, with the vocabulary and without weights and contexts
     mapped: Bytes
+    vocabulary: Bytes  # and header: what of `anonymous` a second model would take again
     offloads: bool  # whether the engine was built for accelerators
 
 
@@ -109,11 +110,12 @@ def _measure_buffers(job: BufferJob) -> BufferResult:
 
     give_back_freed_memory()
     rehearse(job.options[0].threads)
+    before, _ = resident()
     ModelSpec.read(Path(job.options[0].path))  # as opening an engine does: the allocator keeps what it took for that
     with dry_model(job.options[0]) as buffers:
         anonymous, mapped = resident()
         compute = tuple(sum(buffers(options).compute.values(), Bytes(0)) for options in job.options)
-    return BufferResult(compute, anonymous, mapped, api.offloads())
+    return BufferResult(compute, anonymous, mapped, Bytes(max(0, anonymous - before)), api.offloads())
 
 
 def measure_kernels(job: KernelJob) -> KernelResult:

@@ -11,9 +11,9 @@ from typing import Self
 
 from ..devices.paths import cache_dir
 from ..errors import AccelError, WorkerDied
-from ..units import Bytes
+from ..units import Bytes, to_json
 from .calibrate import is_busy, keep_routing, keep_rows
-from .costs import MEASURED, RowTimes
+from .costs import MEASURED, ROWS, RowTimes
 from .drafting.options import DraftingOptions
 from .expert_costs import MEASURED_ROUTING
 from .footprint import of_worker
@@ -21,8 +21,8 @@ from .history import History
 from .law import Law
 from .library.find import find
 from .model import ModelSpec
-from .plan import Plan, engine_options
-from .planning import Say, goal_of, nobody, plan_or_raise, this_machine
+from .plan import Plan, draft_options, engine_options
+from .planning import Say, goal_of, names_draft, nobody, plan_or_raise, this_machine
 from .renderer import Renderer
 from .session import Session, Wishes, new_seed
 from .settings import Settings
@@ -85,22 +85,30 @@ def open_model(settings: Settings, say: Say = nobody, progress: Progress = nobod
     return opened
 
 
-def start_model(settings: Settings, say: Say = nobody, progress: Progress = nobody, taps: bool = False) -> Opened:
-    """As `open_model`, and nothing is measured; `taps`: whatever is planned, the engine shows what it computes."""
-    goal = goal_of(settings)
+def start_model(
+    settings: Settings,
+    say: Say = nobody,
+    progress: Progress = nobody,
+    taps: bool = False,
+    draft_nodes: int | None = None,
+) -> Opened:
+    """As `open_model`, and nothing is measured; `taps`: whatever is planned, the engine shows what it computes;
+    `draft_nodes`: so many, whatever would pay."""
+    goal = replace(goal_of(settings), draft_nodes=draft_nodes)
 
-    def plan_of(path: Path) -> Plan:
+    def plan_of(path: Path, draft: Path | None = None) -> Plan:
         ModelSpec.read(path)  # what is no model is said before anything is measured
-        return plan_or_raise(path, goal, this_machine(say), say)
+        return plan_or_raise(path, goal, this_machine(say), say, draft)
 
     def foretell(path: Path) -> None:
         """Of a model that is not here yet."""
         say(f"it would write {plan_of(path).decode} here")
 
-    plan = plan_of(find(settings.model, foretell, say, settings.offline))
+    path = find(settings.model, foretell, say, settings.offline)
+    draft = find(settings.draft_model, nobody, say, settings.offline) if names_draft(settings) else None
+    plan = plan_of(path, draft)
     options = engine_options(plan)
-    drafting = _drafting(plan) if settings.drafting else None
-    worker = Supervisor("llamacpp", replace(options, taps=taps or options.taps), drafting)
+    worker = Supervisor("llamacpp", replace(options, taps=taps or options.taps), drafting_options(plan))
     try:
         worker.start()
         worker.wait(progress)
@@ -110,23 +118,42 @@ def start_model(settings: Settings, say: Say = nobody, progress: Progress = nobo
     return Opened(plan, worker, settings)
 
 
-def _drafting(plan: Plan) -> DraftingOptions:
-    times = plan.row_times
-    return DraftingOptions(str(cache_dir() / "drafting"), times.rows if times else (), times.seconds if times else ())
+def drafting_options(plan: Plan) -> DraftingOptions | None:
+    """What the worker drafts with; None where nothing is planned for it."""
+    if not plan.speculation:
+        return None
+    times, draft = plan.row_times, draft_options(plan)
+    count = sum(rows <= times.outputs for rows in times.rows) if times else 0  # of more not all rows had logits
+    return DraftingOptions(
+        folder=str(cache_dir() / "drafting"),
+        rows=times.rows[:count] if times else (),
+        seconds=times.seconds[:count] if times else (),
+        nodes=plan.speculation.nodes,
+        leaves=plan.speculation.leaves,
+        engine="llamacpp" if draft else "",
+        model=to_json(draft).decode() if draft else "",
+    )
 
 
 def _learn(opened: Opened, say: Say, progress: Progress) -> None:
     """Measures on the loaded model what the next plan should know: its speed, or where experts are read as they are
     needed which it uses. A busy machine would not tell; a cache without room does no harm: the model runs all the same,
     and is measured again next time."""
-    managed = opened.plan.choices["expert_memory"]
-    unknown = MEASURED_ROUTING not in managed.reason if managed.value else MEASURED not in opened.plan.decode.rests_on
+    plan = opened.plan
+    managed = plan.choices["expert_memory"]
+    unknown = MEASURED_ROUTING not in managed.reason if managed.value else not knows_rows(plan)
     if not unknown or is_busy():
         return
     if managed.value:
         _record_routing(opened, say, progress)
     else:
-        _time_rows(opened.plan, opened.worker)
+        time_rows(plan, opened.worker)
+
+
+def knows_rows(plan: Plan) -> bool:
+    """Whether decoding was timed on the model as it is opened, and steps with as many drafts as there are."""
+    timed = plan.row_times.outputs if plan.row_times else 0
+    return MEASURED in plan.decode.rests_on and timed >= min(int(plan.choices["outputs"].value), ROWS[-1])
 
 
 def _record_routing(opened: Opened, say: Say, progress: Progress) -> None:
@@ -140,9 +167,11 @@ def _record_routing(opened: Opened, say: Say, progress: Progress) -> None:
         say(f"which experts this model uses is not known: {error}")
 
 
-def _time_rows(plan: Plan, worker: Supervisor) -> None:
+def time_rows(plan: Plan, worker: Supervisor) -> None:
+    """Keeps what forwards of several rows take on the loaded model, for the next plan."""
     times = worker.measure(MEASURE_SECONDS)
     threads, batch_threads = (int(plan.choices[name].value) for name in ("threads", "threads_prefill"))
-    rows = RowTimes(threads, bool(plan.choices["repack"].value), times.rows, times.seconds, batch_threads)
+    outputs = int(plan.choices["outputs"].value)
+    rows = RowTimes(threads, bool(plan.choices["repack"].value), times.rows, times.seconds, batch_threads, outputs)
     with suppress(AccelError):
         keep_rows(plan.machine, plan.model, rows, cache_dir())

@@ -24,10 +24,11 @@ from .costs import (
     decode_seconds,
     prefill_seconds,
 )
-from .footprint import CELLS, MEMORY, Allocation, Placement
+from .footprint import CELLS, MEMORY, Allocation, Placement, Speculation
 from .model import ModelSpec
 from .reasons import Choice, beyond, choices_of, quality_words
 from .search import EXACT_KV, SMALLER_KV, Goal, Search, small_contexts
+from .speculation import Point
 
 if TYPE_CHECKING:
     from .engines.options import EngineOptions
@@ -58,7 +59,7 @@ class Estimate:
 class Plan:
     """A full placement. `choices`: context, sequences, kv_type, threads, threads_prefill, batch, ubatch, outputs,
     repack, gpu_layers, experts_in_memory, expert_memory (bytes), through_cache, low_experts (a path), low_above,
-    skip_above, deterministic."""
+    skip_above, deterministic, draft_nodes, draft_leaves, draft_model (a path)."""
 
     goal: Goal
     machine: Machine
@@ -69,6 +70,8 @@ class Plan:
     decode: Estimate
     stand_ins: "Compared | None" = None  # where experts are kept within a budget and stand-ins were measured
     row_times: RowTimes | None = None  # of forwards of several rows, as far as they were measured
+    speculation: Speculation | None = None  # what the engine is opened for to draft; None: it does not
+    drafting: tuple[Point, ...] = ()  # budgets of drafts that were weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,12 @@ class Refusal:
     smaller: tuple[str, Bytes] | None = None
 
 
-def make_plan(machine: Machine, model: ModelSpec, goal: Goal, costs: Costs) -> Plan | Refusal:
-    """A placement that fits what is free on the machine and the goal's ceiling, or why there is none."""
-    search = Search(machine, model, goal, costs)
+def make_plan(
+    machine: Machine, model: ModelSpec, goal: Goal, costs: Costs, draft: ModelSpec | None = None
+) -> Plan | Refusal:
+    """A placement that fits what is free on the machine and the goal's ceiling, or why there is none. `draft`: a model
+    that may draft for it; `costs.draft` are its."""
+    search = Search(machine, model, goal, costs, draft=draft)
     placement = search.best()
     return _plan(search, placement) if placement else _refusal(search)
 
@@ -121,12 +127,40 @@ def engine_options(plan: Plan) -> "EngineOptions":
     """What the engine is opened with under this plan."""
     from .engines.options import EngineOptions
 
-    chosen = {name: choice.value for name, choice in plan.choices.items()}
+    chosen = {name: choice.value for name, choice in plan.choices.items() if not name.startswith("draft_")}
     kept = int(chosen.pop("experts_in_memory"))
     overrides = ((rf"^blk\.({'|'.join(map(str, range(kept)))})\.ffn_.*_exps\.", "CPU"),) if kept else ()
     taps = bool(chosen["expert_memory"])  # which look at the experts in any case
-    options = {"path": plan.model.paths[0], "overrides": overrides, "taps": taps, **chosen}
+    sequences = int(plan.choices["sequences"].value)
+    drafts = {}
+    if wanted := plan.speculation:
+        drafts = {"branches": wanted.branches(sequences), "candidates": wanted.candidates(sequences)}
+    options = {"path": plan.model.paths[0], "overrides": overrides, "taps": taps, **drafts, **chosen}
     return msgspec.convert(options, EngineOptions)
+
+
+def draft_options(plan: Plan) -> "EngineOptions | None":
+    """What the draft model's engine is opened with. It has the target's threads: the two take turns."""
+    from .engines.options import EngineOptions
+
+    wanted = plan.speculation
+    if not wanted or not wanted.draft or not wanted.placement:
+        return None
+    place = wanted.placement
+    return EngineOptions(
+        path=wanted.draft.paths[0],
+        context=place.context,
+        sequences=place.sequences,
+        branches=wanted.branches(place.sequences),
+        batch=place.ubatch,
+        ubatch=place.ubatch,
+        outputs=place.outputs,
+        kv_type=place.kv_type,
+        threads=int(plan.choices["threads"].value),
+        threads_prefill=int(plan.choices["threads_prefill"].value),
+        repack=place.repack,
+        gpu_layers=place.gpu_layers,
+    )
 
 
 def _plan(search: Search, placement: Placement) -> Plan:
@@ -134,6 +168,7 @@ def _plan(search: Search, placement: Placement) -> Plan:
     rests_on = search.costs.rests_on(search.model, threads, placement)
     known = search.machine, search.model, placement, search.costs
     decode = decode_seconds(*known, threads)
+    curve = search.curve(placement.plain)
     full, usual = (
         attention_seconds(*known, threads, depth) for depth in (placement.context, min(placement.context, USUAL_DEPTH))
     )
@@ -141,12 +176,14 @@ def _plan(search: Search, placement: Placement) -> Plan:
         goal=search.goal,
         machine=search.machine,
         model=search.model,
-        choices=choices_of(search, placement, threads, rests_on),
+        choices=choices_of(search, placement, threads, rests_on, curve),
         memory=search.allocations(placement),
         prefill=_estimate(prefill_seconds(*known, search.threads_prefill), 0.0, rests_on),
         decode=_estimate(decode, full - usual, rests_on),
         stand_ins=_compared(search, placement, full - usual, rests_on),
         row_times=search.costs.row_times(threads, placement.repack),
+        speculation=placement.speculation,
+        drafting=tuple(curve),
     )
 
 

@@ -35,6 +35,7 @@ def goal_of(settings: Settings) -> Goal:
         kv_type=settings.kv_type,
         threads=settings.threads,
         deterministic=settings.deterministic,
+        drafting=settings.drafting,
     )
 
 
@@ -49,19 +50,25 @@ def seen_by(model: ModelSpec, machine: Machine) -> Machine:
     return replace(machine, can_read_directly=all(map(reads_directly, map(Path, model.paths))))
 
 
-def plan_for(path: Path, goal: Goal, machine: Machine, say: Say = nobody) -> Plan | Refusal:
-    """A plan to run a model here. Raises a ModelError, EngineError, or what a cache without room raises."""
-    model = ModelSpec.read(path)
-    costs = known_costs(machine, model, goal, cache_dir(), say)
-    return make_plan(seen_by(model, machine), model, goal, replace(costs, stand_ins=stand_ins_of(model)))
+def plan_for(path: Path, goal: Goal, machine: Machine, say: Say = nobody, draft: Path | None = None) -> Plan | Refusal:
+    """A plan to run a model here, with a model that may draft for it. Raises a ModelError, EngineError, or what a cache
+    without room raises."""
+    model, drafter = ModelSpec.read(path), ModelSpec.read(draft) if draft else None
+    costs = known_costs(machine, model, goal, cache_dir(), say, drafter)
+    return make_plan(seen_by(model, machine), model, goal, replace(costs, stand_ins=stand_ins_of(model)), drafter)
 
 
-def plan_or_raise(path: Path, goal: Goal, machine: Machine, say: Say = nobody) -> Plan:
+def plan_or_raise(path: Path, goal: Goal, machine: Machine, say: Say = nobody, draft: Path | None = None) -> Plan:
     """A plan to run a model here. Raises PlanRefused, and what `plan_for` raises."""
-    found = plan_for(path, goal, machine, say)
+    found = plan_for(path, goal, machine, say, draft)
     if isinstance(found, Refusal):
         raise refused(path, found)
     return found
+
+
+def names_draft(settings: Settings) -> bool:
+    """Whether there is a draft model to find."""
+    return settings.drafting and bool(settings.draft_model)
 
 
 def refused(path: Path, refusal: Refusal) -> PlanRefused:

@@ -1,5 +1,6 @@
 """Why a placement is as it is, in the words that a user reads. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..units import Bytes
@@ -8,6 +9,7 @@ from .footprint import Placement, repacked_weights
 from .model import ModelSpec
 from .quality import OFF
 from .search import EXACT_KV, LEAST_CONTEXT, UBATCHES, USUAL_CONTEXT, WORTH, Search
+from .speculation import BUDGETS, ENOUGH, Point, Shares, model_pays
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,10 @@ class Choice:
     reason: str
 
 
-def choices_of(search: Search, placement: Placement, threads: int, rests_on: str) -> dict[str, Choice]:
+def choices_of(
+    search: Search, placement: Placement, threads: int, rests_on: str, curve: Sequence[Point]
+) -> dict[str, Choice]:
+    """`curve`: what was weighed for drafts."""
     model, goal = search.model, search.goal
     return {
         "context": Choice(placement.context, _why_context(search, placement)),
@@ -40,7 +45,79 @@ def choices_of(search: Search, placement: Placement, threads: int, rests_on: str
         "expert_memory": Choice(placement.expert_memory, _why_expert_memory(search, placement)),
         "through_cache": Choice(placement.through_cache, _why_through_cache(search, placement)),
         **_stand_ins(search, placement),
+        **_drafting(search, placement, curve),
     }
+
+
+def _drafting(search: Search, placement: Placement, curve: Sequence[Point]) -> dict[str, Choice]:
+    wanted = placement.speculation
+    nodes, leaves = (wanted.nodes, wanted.leaves) if wanted else (0, 1)
+    draft = wanted.draft if wanted else None
+    why = _why_nodes(search, placement, curve) if wanted else _why_no_drafts(search, placement, curve)
+    branches = f"trees gain more than {1 - ENOUGH:.0%} over chains here"
+    return {
+        "draft_nodes": Choice(nodes, why),
+        "draft_leaves": Choice(leaves, branches if leaves > 1 else "chains: trees would hardly be faster"),
+        "draft_model": Choice(draft.paths[0] if draft else "", _why_draft_model(search, placement, curve)),
+    }
+
+
+def _why_nodes(search: Search, placement: Placement, curve: Sequence[Point]) -> str:
+    chosen = chosen_of(curve, placement)
+    if search.goal.draft_nodes is not None or not chosen:
+        return "as asked"
+    fast = f"{chosen.repeating:.2f} times as fast where text repeats itself, {chosen.other:.2f} elsewhere"
+    largest = max(point.nodes for point in curve if point.fits)
+    limit = "" if largest == BUDGETS[-1] else f"; more than {largest} do not fit"
+    kept = f"the least that keeps {ENOUGH:.0%} of what {largest} give" if largest > chosen.nodes else "the most"
+    if not search.knows_steps(placement.plain, curve):
+        kept = "as many as fit, until it is timed what they take"
+    return f"{kept}: {fast}, {chosen.memory} more memory; {Shares.of(search.costs.shares)}{limit}"
+
+
+def _why_no_drafts(search: Search, placement: Placement, curve: Sequence[Point]) -> str:
+    if not search.goal.drafting or search.goal.draft_nodes == 0:
+        return "nothing is to be drafted"
+    if search.model.recurrent:
+        return "this model's state cannot be taken back: what was guessed wrong would stay in it"
+    if curve and not any(point.fits for point in curve):
+        least = min(point.memory for point in curve)
+        return f"drafts would take {least}, more than is left beside the context"
+    if curve:
+        best = max(max(point.repeating, point.other) for point in curve if point.fits)
+        return f"no drafts that fit make it faster than {best:.2f} times; {Shares.of(search.costs.shares)}"
+    pace, most = search.pace(placement), min(BUDGETS[-1], placement.ubatch - placement.outputs)
+    if most < 1:
+        return "the context is too short"
+    rows, cost = min(
+        ((1 + n, pace.rows(1 + n) / pace.rows(1)) for n in range(1, most + 1)), key=lambda found: found[1] / found[0]
+    )
+    return f"{rows} rows at once cost {cost:.1f} times as much as one: no draft could pay, however many stand"
+
+
+def _why_draft_model(search: Search, placement: Placement, curve: Sequence[Point]) -> str:
+    if not search.named:
+        return "none was named"
+    if placement.speculation and placement.speculation.draft:
+        chosen = chosen_of(curve, placement)
+        faster = f"{chosen.other:.2f} times as fast where text does not repeat itself" if chosen else "as asked"
+        return f"{faster}, if {Shares.of(search.costs.shares).model:.2f} of its guesses stand"
+    if search.named.recurrent:
+        return f"the state of {search.named.path.name} cannot be taken back"
+    if not placement.speculation:
+        return "nothing is drafted"
+    if not model_pays(curve):
+        return f"{search.named.path.name} would take longer to guess than it saves"
+    return f"{search.named.path.name} does not fit beside the context, or leaves room for fewer drafts than pay"
+
+
+def chosen_of(curve: Sequence[Point], placement: Placement) -> Point | None:
+    """The point of the curve that a placement is at."""
+    wanted = placement.speculation
+    found = (
+        point for point in curve if wanted and (point.nodes, point.model) == (wanted.nodes, wanted.draft is not None)
+    )
+    return next(found, None)
 
 
 def _why_threads(search: Search, threads: int) -> str:

@@ -3,15 +3,16 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import groupby, product
 
 from ..devices.machine import Machine
 from ..offload.quotas import least_budget
 from ..units import Bytes
-from .costs import Costs, decode_seconds, prefill_seconds
-from .footprint import GPU, MEMORY, Allocation, Placement, expert_rooms, footprint, total
+from .costs import USUAL_DEPTH, Costs, decode_seconds, prefill_seconds, step_seconds
+from .footprint import GPU, MEMORY, Allocation, Placement, Speculation, expert_rooms, footprint, total
 from .model import ModelSpec
+from .speculation import BRANCH_SECONDS, BUDGETS, LEAVES, Pace, Point, Shares, best_leaves, choose, speed_ups
 
 USUAL_CONTEXT = 8192  # where nothing is asked for: a long conversation
 LEAST_CONTEXT = 4096  # below it a conversation loses its beginning within a few turns
@@ -19,7 +20,7 @@ MOST_CONTEXT = 2**20
 SMALL_CONTEXTS = (2048, 1024, 512)  # none below what a decoded token is assumed to look back at
 UBATCHES = (512, 128)
 WORTH = 1.5  # how much faster more threads must decode: all wait for the slowest, so on a busy machine they lose more
-OUTPUTS = 32  # rows with logits of one forward: a draft and its checks, or as many sequences
+DRAFT_UBATCH = 128  # rows of one forward of a draft model: prompts pass through it in so many
 EXACT_KV = "f16"
 SMALLER_KV = ("q8_0", "q4_0")
 _WORTH_READING = 0.98  # of what exact experts have read: with more, stand-ins change the text for nothing
@@ -38,17 +39,41 @@ class Goal:
     kv_type: str | None = None
     threads: int | None = None
     deterministic: bool = False  # whether even an approximate text may depend on nothing that is cached
+    drafting: bool = False  # whether to guess ahead where that pays
+    draft_nodes: int | None = None  # of the drafts of one step
 
 
 def placements_to_try(model: ModelSpec, goal: Goal) -> list[Placement]:
     """Every shape of buffers that a plan for this goal may weigh: what is worth a dry run."""
     contexts = (*_contexts(model, goal), *small_contexts(model, goal))
-    return [
+    plain = [
         _placement(model, goal, context, kind, ubatch)
         for kind in _kv_types(model, goal)
         for context in contexts
         for ubatch in UBATCHES
     ]
+    return plain + [each.drafting(Speculation(nodes)) for each in plain for nodes in _budgets(model, goal, each)]
+
+
+def draft_placements_to_try(model: ModelSpec, goal: Goal) -> list[Placement]:
+    """The same for whatever model drafts for this one."""
+    contexts = (*_contexts(model, goal), *small_contexts(model, goal))
+    plain = [_placement(model, goal, context, EXACT_KV, UBATCHES[-1]) for context in contexts]
+    return [_draft_placement(each, leaves) for each in plain for leaves in LEAVES]
+
+
+def _draft_placement(target: Placement, leaves: int) -> Placement:
+    """A draft model's: it follows every text of the target's, and a layer of a tree has as many rows as leaves."""
+    outputs = leaves * target.sequences
+    return Placement(target.context, target.sequences, EXACT_KV, max(DRAFT_UBATCH, outputs), outputs)
+
+
+def _budgets(model: ModelSpec, goal: Goal, plain: Placement) -> list[int]:
+    """How many nodes drafts may have where nothing is drafted so far. A state that cannot be taken back has none."""
+    if not goal.drafting or model.recurrent:
+        return []
+    wanted = BUDGETS if goal.draft_nodes is None else (goal.draft_nodes,) if goal.draft_nodes else ()
+    return [nodes for nodes in wanted if plain.outputs + nodes <= plain.ubatch]
 
 
 def _contexts(model: ModelSpec, goal: Goal) -> tuple[int, ...]:
@@ -72,16 +97,24 @@ def _kv_types(model: ModelSpec, goal: Goal) -> tuple[str, ...]:
 
 
 def _placement(model: ModelSpec, goal: Goal, context: int, kv_type: str, ubatch: int) -> Placement:
-    rows = min(ubatch, context)
-    outputs = max(min(OUTPUTS, rows), goal.sequences)
-    return Placement(context, goal.sequences, kv_type, max(rows, outputs), outputs)
+    return Placement(context, goal.sequences, kv_type, max(min(ubatch, context), goal.sequences), goal.sequences)
 
 
 class Search:
     """All placements of one model on one machine, and which of them is best."""
 
-    def __init__(self, machine: Machine, model: ModelSpec, goal: Goal, costs: Costs, spare: int = 0) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        model: ModelSpec,
+        goal: Goal,
+        costs: Costs,
+        spare: int = 0,
+        draft: ModelSpec | None = None,
+    ) -> None:
         self.machine, self.model, self.goal, self.costs = machine, model, goal, costs
+        self.named = draft
+        self.draft = draft if costs.draft and draft and not draft.recurrent else None
         self.accelerator = machine.accelerators[0] if machine.accelerators and costs.offloads else None
         self.unified = self.accelerator is not None and self.accelerator.unified
         self.contexts, self.kv_types = _contexts(model, goal), _kv_types(model, goal)
@@ -91,6 +124,11 @@ class Search:
             self.room[GPU] = Bytes(max(0, self.accelerator.free - _GPU_KEPT_FREE))
 
     def best(self) -> Placement | None:
+        """Drafts take what a plan without them leaves: they cost no context, and nothing that is sure to be faster."""
+        plain = self._best_plain()
+        return self.drafting(plain) if plain else None
+
+    def _best_plain(self) -> Placement | None:
         wanted, small = tuple(self.contexts), small_contexts(self.model, self.goal)
         if whole := [placement for placement in self._wanted() if self.fits(placement)]:
             return self._fastest(whole, wanted, self.kv_types[:1])
@@ -202,6 +240,72 @@ class Search:
         fitting = bisect_left(growing, True, lo=1, key=lambda placed: self.sizes(placed).get(tier, 0) > self.room[tier])
         return growing[fitting - 1]
 
+    def drafting(self, plain: Placement) -> Placement:
+        """The same with the drafts that pay and fit, if there are any."""
+        points = self.curve(plain)
+        chosen = choose(points, timed=self.goal.draft_nodes is None and self.knows_steps(plain, points))
+        return plain.drafting(self._speculation(plain, chosen.nodes, chosen.leaves, chosen.model)) if chosen else plain
+
+    def curve(self, plain: Placement) -> list[Point]:
+        """Every budget of nodes, without and with the draft model; none where no draft could ever pay."""
+        budgets = _budgets(self.model, self.goal, plain)
+        if not budgets or not (self.pace(plain).can_pay or self.goal.draft_nodes):
+            return []
+        points: list[Point] = []
+        before = sum(self.sizes(plain).values())
+        shares = Shares.of(self.costs.shares)
+        for model in (False, True) if self.draft else (False,):
+            pace = self.pace(plain, model)
+            leaves = best_leaves(pace, shares, model)
+            for nodes in budgets:
+                placement = plain.drafting(self._speculation(plain, nodes, leaves, model))
+                sizes = self.sizes(placement)
+                memory = Bytes(sum(sizes.values()) - before)
+                ups = speed_ups(pace, shares, nodes, leaves, model)
+                points.append(Point(nodes, leaves, model, memory, *ups, fits=self._has_room(sizes)))
+        return points
+
+    def knows_steps(self, plain: Placement, points: Sequence[Point]) -> bool:
+        """Whether steps with as many nodes as fit were timed on the model, where a worker would time them."""
+        times = self.costs.row_times(self.threads(plain), plain.repack)
+        most = max((point.nodes for point in points if point.fits), default=0)
+        return bool(plain.gpu_layers or plain.expert_memory) or (times is not None and times.outputs > most)
+
+    def pace(self, plain: Placement, model: bool = False) -> Pace:
+        """Of steps at the usual depth."""
+        known = self.machine, self.model, plain, self.costs
+        threads = self.threads(plain)
+
+        @cache
+        def rows(count: int) -> float:
+            if count == 1:
+                return step_seconds(*known, threads, 1)
+            return max(rows(1), step_seconds(*known, self.threads_prefill, count))
+
+        node = 0.0
+        if model and self.draft and self.costs.draft:
+            beside = self._draft_place(plain, Speculation(1))
+            node = decode_seconds(self.machine, self.draft, beside, self.costs.draft, threads)
+        return Pace(rows, BRANCH_SECONDS * min(plain.context, USUAL_DEPTH), node)
+
+    def _speculation(self, plain: Placement, nodes: int, leaves: int, model: bool) -> Speculation:
+        wanted = Speculation(nodes, min(leaves, nodes))
+        if not model or not self.draft:
+            return wanted
+        return replace(wanted, draft=self.draft, placement=self._draft_place(plain, wanted))
+
+    def _draft_place(self, plain: Placement, wanted: Speculation) -> Placement:
+        """Where the draft model goes: to the GPU where the target leaves it room there, or into memory, copied into the
+        order that is read fastest where that fits."""
+        assert self.draft
+        least = _draft_placement(plain, wanted.leaves)
+        on_gpu = [replace(least, gpu_layers=self.draft.layers + 1)] if plain.gpu_layers else []
+        for placement in (*on_gpu, replace(least, repack=True)):
+            speculation = replace(wanted, draft=self.draft, placement=placement)
+            if self._has_room(self.sizes(plain.drafting(speculation))):
+                return placement
+        return least
+
     def _rank(self, placement: Placement) -> tuple[float, float, int]:
         decode = self.decode_seconds(placement)
         prefill = prefill_seconds(self.machine, self.model, placement, self.costs, self.threads_prefill)
@@ -225,4 +329,7 @@ class Search:
         return total(self.allocations(placement))
 
     def fits(self, placement: Placement) -> bool:
-        return all(size <= self.room[tier] for tier, size in self.sizes(placement).items())
+        return self._has_room(self.sizes(placement))
+
+    def _has_room(self, sizes: dict[str, Bytes]) -> bool:
+        return all(size <= self.room[tier] for tier, size in sizes.items())

@@ -1,6 +1,7 @@
 """What `accel plan` prints: what a model would need, tier by tier, how fast it would be, and why."""
 
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from .footprint import GPU, MEMORY, WORKER, Allocation, total
 from .library.find import plannable
 from .model import ModelSpec
 from .plan import Estimate, Plan, Refusal, cautions, make_plan
-from .planning import goal_of, refused, seen_by, this_machine
+from .planning import goal_of, names_draft, nobody, refused, seen_by, this_machine
 from .quality_file import stand_ins_of
 from .search import Goal
 from .settings import Settings
@@ -46,19 +47,22 @@ def run(settings: Settings, machine: str | None, explain: bool, json: bool) -> i
     def measured_here() -> Machine:
         return this_machine(say)
 
-    def plan(path: Path) -> Plan | Refusal:
+    def plan(path: Path, draft: Path | None = None) -> Plan | Refusal:
         model = ModelSpec.read(path)  # what is wrong with a file is said before anything is measured
+        drafter = ModelSpec.read(draft) if draft else None
         here = seen_by(model, measured_here())
         target = card or here
-        costs = replace(_costs(here, target, model, goal), stand_ins=stand_ins_of(model))
-        return make_plan(target, model, goal, costs)
+        costs = replace(_costs(here, target, model, goal, drafter), stand_ins=stand_ins_of(model))
+        return make_plan(target, model, goal, costs, drafter)
 
     def check(path: Path) -> None:
         if isinstance(found := plan(path), Refusal):
             raise refused(path, found)
 
-    with plannable(settings.model, check, say, settings.offline) as path:
-        found = plan(path)
+    with ExitStack() as files:
+        path = files.enter_context(plannable(settings.model, check, say, settings.offline))
+        drafter = plannable(settings.draft_model, nobody, say, settings.offline) if names_draft(settings) else None
+        found = plan(path, files.enter_context(drafter) if drafter else None)
     if json:
         print(to_json(found).decode())
     if isinstance(found, Refusal):
@@ -72,13 +76,18 @@ def say(doing: str) -> None:
     print(doing, file=sys.stderr)
 
 
-def _costs(here: Machine, target: Machine, model: ModelSpec, goal: Goal) -> Costs:
+def _costs(here: Machine, target: Machine, model: ModelSpec, goal: Goal, draft: ModelSpec | None) -> Costs:
     """Of a card: the engine's buffers are those of here, the speeds are usual ones."""
     folder = cache_dir()
-    costs = known_costs(here, model, goal, folder, say)
+    costs = known_costs(here, model, goal, folder, say, draft)
     if target is here:
         return costs if costs.rows else time_kernels(here, model, costs, folder, say=say)
-    return replace(usual_costs(target), dry_runs=costs.dry_runs, process=costs.process)
+    usual = usual_costs(target)
+
+    def there(known: Costs) -> Costs:
+        return replace(usual, dry_runs=known.dry_runs, process=known.process, vocabulary=known.vocabulary)
+
+    return replace(there(costs), draft=there(costs.draft) if costs.draft else None)
 
 
 def show(plan: Plan, explain: bool = False) -> None:
@@ -95,6 +104,9 @@ def show(plan: Plan, explain: bool = False) -> None:
     console.print()
     console.print(_choice_table(plan, explain))
     console.print()
+    if explain and plan.drafting:
+        console.print(_curve_table(plan))
+        console.print()
     console.print(_speed_table(plan))
 
 
@@ -165,6 +177,26 @@ def _choice_table(plan: Plan, explain: bool) -> Any:
     for name, choice in plan.choices.items():
         value = {True: "yes", False: "no"}.get(choice.value, "") if isinstance(choice.value, bool) else choice.value
         table.add_row(name.replace("_", " "), str(value), *([choice.reason] if explain else []))
+    return table
+
+
+def _curve_table(plan: Plan) -> Any:
+    """What every budget of drafts takes and gives."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("draft nodes", "leaves", "more memory", "text that repeats itself", "other text"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    wanted, chosen = plan.speculation, None
+    if wanted:
+        chosen = wanted.nodes, wanted.draft is not None
+    for point in plan.drafting:
+        words = ["with the model"] if point.model else []
+        words += ["chosen"] if (point.nodes, point.model) == chosen else [] if point.fits else ["does not fit"]
+        speeds = (f"{speed:.2f} times" for speed in (point.repeating, point.other))
+        style = "bold" if words[-1:] == ["chosen"] else "" if point.fits else "dim"
+        table.add_row(str(point.nodes), str(point.leaves), str(point.memory), *speeds, ", ".join(words), style=style)
     return table
 
 

@@ -79,6 +79,11 @@ class Acceptance:
         return _hoped(self.overall, self._all.seen, hope)
 
     @property
+    def seen(self) -> float:
+        """How many of its guesses count, older ones for less."""
+        return self._all.seen
+
+    @property
     def overall(self) -> float:
         return self._all.within(self.first_guess)
 

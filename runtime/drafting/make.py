@@ -20,14 +20,13 @@ from .control import Controller
 from .copying import Copying
 from .draft import Drafter
 from .foreign import model_drafter
-from .kept_acceptance import load_acceptance, save_acceptance
+from .kept_acceptance import MODEL, kept_names, load_acceptance, save_acceptance
 from .model import ModelDrafter
 from .ngrams import Ngrams
 from .options import DraftingOptions
 from .recycling import Recycling
 from .row_costs import RowCosts
 
-MODEL = "model"  # the name of the drafter that has one
 _PAUSE = 180.0  # seconds between two times that what was learned is kept
 
 
@@ -80,9 +79,7 @@ class Kept:
 
     @property
     def _names(self) -> dict[str, str]:
-        """Of drafters, under what their acceptance is kept: a draft model's is that model's alone."""
-        draft = self._draft_engine.spec.fingerprint if self._draft_engine else ""
-        return {name: name for name in ("copying", *self._learning)} | {MODEL: f"{MODEL} {draft}"}
+        return kept_names(self._draft_engine.spec.fingerprint if self._draft_engine else "")
 
     def _draft_model(
         self, engine: Engine, options: DraftingOptions, opened: Any, goes_on: Callable[[float], bool] | None

@@ -40,9 +40,9 @@ class Ngrams(Immediate):
     def __init__(self, vocabulary: int, doubt: float = DOUBT) -> None:
         super().__init__(Odds(_assumed()), doubt)
         self._vocabulary = vocabulary
-        self._marks = array("I", bytes(4 * _PLACES))  # which context has a place
-        self._tokens = array("i", bytes(4 * _PLACES * _KEPT))  # the commonest first, of equals the latest
-        self._counts = array("B", bytes(_PLACES * _KEPT))  # 0: none
+        self._marks = array("I", [0]) * _PLACES  # which context has a place
+        self._tokens = array("i", [0]) * (_PLACES * _KEPT)  # the commonest first, of equals the latest
+        self._counts = array("B", [0]) * (_PLACES * _KEPT)  # 0: none
         self._texts: dict[int, tuple[Context, int]] = {}  # and how many of its tokens were learned
         self._learned: deque[tuple[int, int]] = deque(maxlen=_TEXTS)  # lengths and hashes of texts that are over
 
@@ -67,15 +67,14 @@ class Ngrams(Immediate):
         tokens = np.frombuffer(payload, "<i4", _PLACES * _KEPT, sizes[0])
         if tokens.min() < 0 or tokens.max() >= self._vocabulary:
             return False
-        self._marks = array("I", marks.astype(np.uint32).tobytes())
-        self._tokens = array("i", tokens.astype(np.int32).tobytes())
-        self._counts = array("B", payload[sizes[0] + sizes[1] :])
+        np.asarray(self._marks)[:], np.asarray(self._tokens)[:] = marks, tokens
+        np.asarray(self._counts)[:] = np.frombuffer(payload, np.uint8, offset=sizes[0] + sizes[1])
         return True
 
     def save(self, folder: Path, model: str) -> None:
         """Raises DiskFull, AccelError; what was there stays then."""
-        marks, tokens = np.asarray(self._marks).astype("<u4"), np.asarray(self._tokens).astype("<i4")
-        save_kept(folder, _NAME, model, marks.tobytes() + tokens.tobytes() + self._counts.tobytes())
+        marks, tokens = np.asarray(self._marks, "<u4"), np.asarray(self._tokens, "<i4")
+        save_kept(folder, _NAME, model, marks.data, tokens.data, memoryview(self._counts))
 
     def _read(self, context: Context) -> None:
         """Learns what a text has more than the last time."""

@@ -27,6 +27,7 @@ _DEPTHS = 8  # that are told apart
 _SPARE = 2  # times the nodes that are wanted: some have no candidate
 _STEADY = 16  # verdicts for which a shape is kept
 _ASSUMED = (0.45, 0.15, 0.08, 0.05, 0.035, 0.025, 0.02, 0.015)  # that the candidate of a rank stands
+_PARTS = 64  # that a matrix is looked through in, to take little memory
 _NAME = "recycling"
 
 
@@ -85,16 +86,14 @@ class Recycling(Immediate):
         if payload is None:
             return False
         found = np.frombuffer(payload, "<i4").reshape(self._next.shape)
-        ordered = np.sort(found, axis=1)
-        twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-        if found.min() < -1 or found.max() >= len(found) or twice.any():
+        if found.min() < -1 or found.max() >= len(found) or any(map(_repeats, np.array_split(found, _PARTS))):
             return False
         self._next[:] = found
         return True
 
     def save(self, folder: Path, model: str) -> None:
         """Raises DiskFull, AccelError; what was there stays then."""
-        save_kept(folder, _NAME, model, self._next.astype("<i4").tobytes())
+        save_kept(folder, _NAME, model, np.asarray(self._next, "<i4").data)
 
     def _tree(self, root: int, limit: int) -> Guess:
         if len(self._shape) < _SPARE * limit:
@@ -152,3 +151,9 @@ class Recycling(Immediate):
         n = self._ranks
         shares = [[(self.odds.of(depth * n + rank), rank) for rank in range(n)] for depth in range(_DEPTHS)]
         return [sorted(level, key=lambda at: (-at[0], at[1])) for level in shares]
+
+
+def _repeats(rows: np.ndarray) -> bool:
+    """Whether some row holds a token twice."""
+    ordered = np.sort(rows, axis=1)
+    return bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any())

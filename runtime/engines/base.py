@@ -55,6 +55,7 @@ class Capabilities:
     rows: int  # rows of one forward at most
     outputs: int  # rows of one forward whose logits may be wanted
     branches: int = 0  # leaves beyond the first of all draft trees together
+    candidates: int = 0  # positions beyond the context, which nodes of drafts may take
     rollback: bool = True  # rows can be taken back; without it a stopped forward leaves its sequences empty
     taps: frozenset[str] = frozenset()  # names a Tap may ask for
     save: bool = False

@@ -138,6 +138,7 @@ class FakeEngine:
             rows=self.options.batch,
             outputs=self.options.outputs,
             branches=self.options.branches if self.options.rollback else 0,
+            candidates=self.options.candidates,
             rollback=self.options.rollback,
             taps=frozenset({"gate_input", "experts", "layer_output"}),
             save=True,
@@ -196,8 +197,9 @@ class FakeEngine:
             raise EngineError("a row is of a sequence that this engine lacks", f"it has {self.can.sequences}")
         if not ((batch.tokens >= 0) & (batch.tokens < VOCABULARY)).all():
             raise EngineError("a row's token is not in the vocabulary", f"it has {VOCABULARY}")
-        if self._used + n > self.options.context:
-            raise ContextFull(f"{self._used} of {self.options.context} positions are taken, {n} more are asked for")
+        room = self.options.context + self.options.candidates
+        if self._used + n > room:
+            raise ContextFull(f"{self._used} of {room} positions are taken, {n} more are asked for")
 
     def _grow(self, batch: Batch, before: dict[int, int]) -> list[_Cell]:
         cells: list[_Cell] = []

@@ -268,7 +268,7 @@ def new_context(model: int, options: EngineOptions, eval_callback: Any = None, e
     if options.sequences + options.branches > max_sequences():
         raise EngineError(f"more than {max_sequences()} sequences and branches", "ask for fewer")
     params: Any = binding.llama_context_default_params()
-    params.n_ctx = options.context
+    params.n_ctx = options.context + options.candidates
     params.n_batch = options.batch
     params.n_ubatch = options.ubatch
     params.n_seq_max = options.sequences + options.branches

@@ -111,6 +111,7 @@ class LlamaCpp:
             rows=api.n_batch(self._context),
             outputs=options.outputs,
             branches=options.branches if rollback else 0,
+            candidates=options.candidates,
             rollback=rollback,
             taps=self._taps.names if self._taps and options.taps else frozenset(),
             save=True,

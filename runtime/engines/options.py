@@ -13,6 +13,7 @@ class EngineOptions:
     context: int = 4096  # positions that all sequences share
     sequences: int = 1
     branches: int = 0  # leaves beyond the first of all draft trees together
+    candidates: int = 0  # positions beyond the context, which nodes of drafts may take
     batch: int = 512  # rows of one forward at most
     ubatch: int = 512  # rows that are computed at once
     outputs: int = 32  # rows of one forward whose logits may be wanted
@@ -38,6 +39,7 @@ class FakeOptions:
     context: int = 4096
     sequences: int = 8
     branches: int = 16
+    candidates: int = 0
     batch: int = 512
     outputs: int = 512
     rollback: bool = True

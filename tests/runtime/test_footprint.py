@@ -1,12 +1,31 @@
 """Every byte is in one part of the footprint, in one tier."""
 
+import random
+import tracemalloc
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.runtime.costs import Costs
-from accel.runtime.footprint import CELLS, GPU, MEMORY, TEMPLATES, Placement, footprint, is_on_gpu, of_worker, total
+from accel.runtime.drafting.copying import Past
+from accel.runtime.drafting.ngrams import Ngrams
+from accel.runtime.drafting.recycling import Recycling
+from accel.runtime.footprint import (
+    CELLS,
+    GPU,
+    MEMORY,
+    TEMPLATES,
+    Placement,
+    Speculation,
+    copied,
+    drafter_tables,
+    footprint,
+    is_on_gpu,
+    of_worker,
+    total,
+)
 from accel.units import Bytes
 
 from .planning import MIB, a_model, models
@@ -114,3 +133,78 @@ def test_a_saved_sequence_takes_few_pages_however_long_it_is():
     short, long = (sizes(a_model(), Placement(context, 1, "f16", 128, 8)) for context in (256, 2**20))
     assert short["saved sequence"] == short["KV cache"]
     assert long["saved sequence"] < long["KV cache"] / 16
+
+
+def test_drafts_grow_each_part_of_the_engine_under_a_name_of_its_own():
+    model, plain = a_model(vocabulary=4096), Placement(4096, 4, "f16", 128, 4)
+    drafting = plain.drafting(Speculation(31, leaves=8))
+    before, after = sizes(model, plain), sizes(model, drafting)
+    assert all(after[part] == before[part] for part in before)
+    assert after["candidate logits"] == 31 * 4 * 4096
+    assert after["candidate KV"] == CELLS * model.kv_bytes_per_position("f16") > 0
+    assert after["compute buffer for drafts"] > 0 and after["draft tree branches"] == 48 * 4096 * 7
+    assert drafting.plain == plain and (drafting.branches, drafting.outputs) == (28, 35)
+    assert sizes(model, replace(plain, context=4096 - 31).drafting(Speculation(31)))["cells of the KV cache"] > 0
+    assert "candidate KV" not in sizes(model, replace(plain, context=4096 - 31).drafting(Speculation(31)))
+
+
+def test_a_draft_model_is_held_whole_beside_the_target():
+    model, draft = a_model(format="Q8_0"), a_model(layers=1, width=256)
+    beside = Placement(4096, 1, "f16", 128, 1, repack=True)
+    costs = replace(COSTS, draft=replace(COSTS, vocabulary=Bytes(5 * MIB)))
+    plain = Placement(4096, 1, "f16", 512, 1)
+    held = sizes(model, plain.drafting(Speculation(7, draft=draft, placement=beside)), costs)
+    alone = sizes(draft, beside)
+    for part in ("weights", "repacked weights", "KV cache", "compute buffer", "logits", "rows for the kernels"):
+        assert held[f"draft {part}"] == alone[part]
+    assert held["draft vocabulary"] == 5 * MIB
+    on_gpu = Speculation(7, draft=draft, placement=replace(beside, gpu_layers=2))
+    parts = footprint(model, replace(plain, gpu_layers=5).drafting(on_gpu), costs)
+    assert {part.tier for part in parts if part.what.startswith("draft GPU")} == {GPU}
+
+
+@given(models, placements, st.integers(1, 31), st.sampled_from([1, 2, 8]))
+@settings(max_examples=60, deadline=None)
+def test_more_nodes_and_leaves_never_take_less_and_all_take_more_than_none(model, placement, nodes, leaves):
+    placement = replace(placement, ubatch=512)
+    drafting, more = (placement.drafting(Speculation(n, leaves)) for n in (nodes, nodes + 1))
+    plain, some, larger = (total(footprint(model, each, COSTS)) for each in (placement, drafting, more))
+    assert all(plain[tier] <= some[tier] <= larger[tier] for tier in plain) and plain[MEMORY] < some[MEMORY]
+
+
+def held_by(make) -> tuple[int, int]:
+    """(what stays, the peak) of memory that Python took."""
+    tracemalloc.start()
+    kept = make()
+    now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept
+    return now, peak
+
+
+@pytest.mark.parametrize("vocabulary", [512, 32000])
+def test_the_tables_of_drafters_take_what_was_planned_for_them(vocabulary, tmp_path):
+    def tables():
+        drafters = [Ngrams(vocabulary), Recycling(vocabulary, 1)]
+        for drafter in drafters:
+            drafter.save(tmp_path, "0" * 32)
+            assert drafter.load(tmp_path, "0" * 32)
+        return drafters
+
+    _, peak = held_by(tables)
+    planned = drafter_tables(vocabulary, Placement(1, 1, "f16", 1, 1))
+    assert 0.95 * planned < peak < 1.02 * planned
+
+
+@pytest.mark.parametrize("tokens", [1000, 10_920, 10_930, 30_000])
+def test_the_index_of_a_text_takes_no_more_than_was_planned_for_its_length(tokens):
+    drawn = random.Random(0)
+    text = [drawn.randrange(2**20, 2**21) for _ in range(tokens)]
+
+    def index():
+        past = Past()
+        past.grow(text)
+        return past
+
+    _, peak = held_by(index)
+    assert 0.6 * copied(tokens) < peak <= copied(tokens)

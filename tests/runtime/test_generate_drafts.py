@@ -44,12 +44,14 @@ class Seer:
     size: int = 250
     observed: list[Verdict] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
+    asked: list[tuple[int, int]] = field(default_factory=list)  # (tokens of the text so far, nodes at most)
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(len(self.futures))
         self.begun: list[Draft] = []
 
     def start(self, contexts: Sequence[Context], limits: Sequence[int]) -> None:
+        self.asked += [(len(context.tokens), limit) for context, limit in zip(contexts, limits, strict=True)]
         self.begun = [self.guess(context, limit) for context, limit in zip(contexts, limits, strict=True)]
 
     def guess(self, context: Context, limit: int) -> Draft:
@@ -173,6 +175,31 @@ def test_where_there_is_no_room_for_drafts_the_text_goes_on_without():
     assert plain[1][1] == "context"
     seer = Seer({1: plain[1][0]}, 1.0)
     assert Desk(seer, context=90, answer_length=1000).answers(requests) == plain
+
+
+def test_drafts_shrink_with_the_room_that_is_left_in_the_context():
+    requests = requests_of(1, most=1000, law=Law(temperature=1.5, seed=1))
+    options: dict[str, Any] = {"context": 90, "answer_length": 1000, "outputs": 32}
+    seer = Seer({1: Desk(**options).answers(requests)[1][0]}, 0.3)
+    desk = Desk(seer, **options)
+    desk.answers(requests)
+    assert [limit for _, limit in seer.asked] == sorted((limit for _, limit in seer.asked), reverse=True)
+    assert all(tokens + limit <= 90 for tokens, limit in seer.asked)
+    (_, first), (_, last) = seer.asked[0], seer.asked[-1]
+    assert first > 25 and last < 5 and not desk.generator._tight
+
+
+@pytest.mark.parametrize("candidates", [0, 16])
+def test_cells_of_their_own_leave_drafts_room_where_others_texts_fill_the_context(candidates):
+    requests = requests_of(3, most=40, law=Law(temperature=1.5, seed=1))
+    options: dict[str, Any] = {"context": 90, "answer_length": 1000, "outputs": 24, "candidates": candidates}
+    futures = {id: found[0] for id, found in Desk(**options).answers(requests).items()}
+    seer = Seer(futures, 0.3)
+    desk = Desk(seer, **options, sequences=3)
+    for request in requests:  # one after another: those that are over stay cached
+        assert desk.answers([request])[request.id][0] == futures[request.id]
+    least = min(limit for tokens, limit in seer.asked if tokens < 30)  # while much is left to answer
+    assert least >= 15 if candidates else least < 8
 
 
 def test_an_engine_that_fails_in_a_drafted_forward_fails_what_was_in_it_and_serves_the_next():

@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 
 import accel
+from accel.devices.probe import probe
 from accel.errors import PlanRefused
 from accel.runtime import demo
+from accel.runtime.engines.options import EngineOptions
 from accel.runtime.history import History
+from accel.runtime.open import drafting_options
 from accel.runtime.plan import Refusal
-from accel.runtime.planning import refused
+from accel.runtime.planning import plan_or_raise, refused
 from accel.runtime.search import Goal
-from accel.units import Bytes
+from accel.units import Bytes, from_json
 
 STORIES = Path(__file__).resolve().parents[2].parent / "shared" / "assets" / "models" / "stories260K.gguf"
 
@@ -37,6 +40,30 @@ def test_a_model_opened_in_a_program_answers_under_its_plan():
         assert now.anonymous + now.mapped <= model.planned + max(model.planned // 20, Bytes.from_mib(16))
     with accel.open(str(STORIES), temperature=0, max_tokens=20) as model:
         assert model.session().answer("Once upon a time") == first
+
+
+def test_drafting_is_planned_and_the_answer_is_the_one_without():
+    with accel.open(str(STORIES), temperature=0, max_tokens=40, context=512) as model:
+        plain = model.session().answer("Once upon a time, once upon a time, once")
+        assert model.plan.speculation is None
+    with accel.open(str(STORIES), temperature=0, max_tokens=40, context=512, drafting=True) as model:
+        assert model.plan.speculation and model.plan.choices["draft_nodes"].value == model.plan.speculation.nodes > 0
+        assert model.session().answer("Once upon a time, once upon a time, once") == plain
+        now = model.worker.statistics()
+        assert now.anonymous + now.mapped <= model.planned and now.drafting
+
+
+def test_a_draft_model_reaches_the_worker_as_what_its_engine_is_opened_with():
+    if not demo.draft().is_file():
+        pytest.skip("the demo models are not here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("accel.runtime.search.choose", lambda points, timed: points[-1])
+        plan = plan_or_raise(demo.target(), Goal(context=512, drafting=True), probe(), draft=demo.draft())
+    found = drafting_options(plan)
+    assert found and (found.nodes, found.engine) == (31, "llamacpp")
+    options = from_json(found.model.encode(), EngineOptions)
+    assert (options.path, options.context) == (str(demo.draft()), 512)
+    assert drafting_options(plan_or_raise(demo.target(), Goal(context=512), probe())) is None
 
 
 def test_a_real_model_is_shown_no_turn_that_somebody_typed_and_reads_nothing_twice():

@@ -4,7 +4,7 @@ import pytest
 
 from accel.devices.cards import load_card
 from accel.devices.probe import probe
-from accel.errors import PlanRefused, UsageError
+from accel.errors import ModelMissing, PlanRefused, UsageError
 from accel.runtime import calibrate, show_plan
 from accel.runtime.footprint import MEMORY, Allocation, total
 from accel.runtime.plan import Plan, Refusal, make_plan
@@ -57,6 +57,30 @@ def test_json_is_the_plan_itself(plan, capsys):
     assert plan(context="1024", json=True) == 0
     found = from_json(capsys.readouterr().out.encode(), Plan)
     assert found.choices["context"].value == 1024 and found.model.layers == 32
+
+
+def test_with_drafting_the_curve_of_memory_against_speed_up_is_shown_and_what_is_chosen_on_it(plan, capsys):
+    assert plan(context="1024", explain=True, drafting="yes") == 0
+    shown = capsys.readouterr().out
+    for words in ("draft nodes", "more memory", "chosen", "drafters' tables", "draft model", "none was named"):
+        assert words in shown
+    assert plan(context="1024", json=True, drafting="yes") == 0
+    found = from_json(capsys.readouterr().out.encode(), Plan)
+    nodes = found.choices["draft_nodes"].value
+    assert nodes in [point.nodes for point in found.drafting]
+    assert [point.memory for point in found.drafting] == sorted(point.memory for point in found.drafting)
+
+
+def test_a_draft_model_is_planned_for_with_its_own_buffers(plan, home, capsys):
+    write_probe(home / "draft.gguf", ProbeShape("Q4_0", width=256, layers=1))
+    flags = {"context": "1024", "drafting": "yes", "draft_model": str(home / "draft.gguf")}
+    assert plan(json=True, **flags) == 0
+    found = from_json(capsys.readouterr().out.encode(), Plan)
+    assert any(point.model for point in found.drafting) and found.choices["draft_model"].reason
+    assert plan(machine="desktop-rtx3060", explain=True, **flags) == 0
+    assert "with the model" in capsys.readouterr().out
+    with pytest.raises(ModelMissing):
+        plan(**{**flags, "draft_model": "nowhere.gguf"})
 
 
 def test_a_card_is_planned_for_with_its_own_memory(plan, capsys):

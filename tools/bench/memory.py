@@ -29,7 +29,7 @@ from accel.runtime.engines.options import EngineOptions
 from accel.runtime.footprint import Placement, footprint, of_worker
 from accel.runtime.model import ModelSpec
 from accel.runtime.planning import this_machine
-from accel.runtime.search import OUTPUTS, Goal
+from accel.runtime.search import Goal
 from accel.runtime.supervisor import Supervisor
 from accel.units import Bytes, from_json, to_json
 
@@ -52,7 +52,7 @@ def compare(path: Path, context: int, kv_type: str, repack: bool, threads: int, 
         return None
     sequences = -(-context // ROWS)
     machine, goal = this_machine(), Goal(context=context, sequences=sequences, kv_type=kv_type)
-    placement = Placement(context, sequences, kv_type, ROWS, max(OUTPUTS, sequences), repack)
+    placement = Placement(context, sequences, kv_type, ROWS, sequences, repack)
     costs = replace(known_costs(machine, model, goal, cache_dir()), rows=())
     if speed:
         costs = time_kernels(machine, model, costs, cache_dir(), say=lambda doing: print(doing, file=sys.stderr))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from accel.errors import DiskFull
 from accel.runtime.drafting.acceptance import DEEPEST, KINDS, SHARES, Acceptance
 from accel.runtime.drafting.kept import save_kept
-from accel.runtime.drafting.kept_acceptance import load_acceptance, save_acceptance
+from accel.runtime.drafting.kept_acceptance import kept_names, load_acceptance, load_shares, save_acceptance
 
 MODEL = "0" * 32
 NAMES = ("copying", "ngrams", "model of some kind")
@@ -93,3 +93,13 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(DiskFull):
         save_acceptance(tmp_path, MODEL, ("one",), {"one": learned([(1, 1, False)])})
     assert [path.read_bytes() for path in tmp_path.iterdir()] == before
+
+
+def test_a_plan_hears_of_those_whose_guesses_were_seen_often_enough(tmp_path):
+    often = learned([(3, 0, number % 10 > 0) for number in range(100)])
+    names = kept_names("draft")
+    save_acceptance(tmp_path, MODEL, list(names.values()), {"copying": often, "ngrams": learned([(3, 0, True)] * 3)})
+    assert load_shares(tmp_path, MODEL, "draft") == {"copying": often.overall}
+    save_acceptance(tmp_path, MODEL, list(names.values()), {names["model"]: often})
+    assert load_shares(tmp_path, MODEL, "draft") == {"model": often.overall}
+    assert load_shares(tmp_path, MODEL, "another") == {} == load_shares(tmp_path, "1" * 32)
