@@ -175,8 +175,7 @@ class Generator:
 
     def _turn(self, drafting: Conductor) -> Turn:
         """What is guessed for those that decode, as far as there is room for it."""
-        sequences, can = self._sequences, self._engine.can
-        texts = len(self._shares)
+        sequences, can, texts = self._sequences, self._engine.can, len(self._shares)
         room = sequences.context + can.candidates - sequences.promised - sequences.idle
         rows = min(can.rows, can.outputs, room + texts)
         limits = [max(0, min(rows // texts, stream.most - stream.answered) - 1) for stream, _ in self._shares]

@@ -1,6 +1,7 @@
 """Whatever is drafted, answers are those that come without: for one text or many, whatever ends them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.errors import GrammarError
+from accel.runtime.drafting import conductor, reading
 from accel.runtime.drafting.conductor import Conductor
 from accel.runtime.drafting.control import Controller, Guess
 from accel.runtime.drafting.draft import Context, Draft, Verdict
@@ -22,6 +24,15 @@ from accel.runtime.messages import Failed, Finished, Generate, GrammarSource, Te
 from accel.runtime.outbox import said
 from accel.runtime.sequences import Sequences
 from accel.runtime.stream import Ticket
+
+
+@pytest.fixture(autouse=True, scope="module")
+def looking_is_free() -> Iterator[None]:
+    """Beside tokens of an engine that takes no time all else is dear."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_DEAR", math.inf)
+        patch.setattr(conductor, "_SHARE", math.inf)
+        yield
 
 
 class Eager(Controller):
@@ -240,17 +251,3 @@ def test_a_text_that_fails_says_nothing_more_and_the_others_go_on():
     assert found[2] == plain[2]
     of_one = [each for each in desk.said if getattr(each, "id", 0) == 1]
     assert isinstance(of_one[-1], Failed)
-
-
-def test_where_looking_takes_long_beside_a_token_it_is_done_seldom():
-    conductor = Conductor({}, Controller(RowCosts(None)))
-    assert conductor.is_due and conductor.pace == 1  # nothing is known
-    conductor.controller.decoded(None, [5], 0.001)
-    conductor._look = 0.0004
-    assert conductor.pace in (100, 101) and not conductor.is_due
-    conductor.decoded(None, [5] * 60, 0.06)
-    assert not conductor.is_due
-    conductor.decoded(None, [5] * 60, 0.06)
-    assert conductor.is_due
-    conductor.forget(1)  # the next text is not looked at sooner
-    assert not conductor.is_due

@@ -1,16 +1,19 @@
 """Many texts at once, drafted for by unlike drafters, some cancelled and some failing in the middle: each gets what it
 gets alone and undrafted, and nothing of any is left over."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from accel.errors import GrammarError
+from accel.runtime.drafting import conductor, reading
 from accel.runtime.drafting.beside import Beside
 from accel.runtime.drafting.bounds import Bounds
 from accel.runtime.drafting.conductor import Conductor
@@ -39,6 +42,15 @@ LAWS = [
     Law(temperature=0.9, repeat_penalty=1.4, seed=4),
     Law(temperature=1.2, top_k=20, min_p=0.05, seed=5),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def looking_is_free() -> Iterator[None]:
+    """Beside tokens of an engine that takes no time all else is dear."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_DEAR", math.inf)
+        patch.setattr(conductor, "_SHARE", math.inf)
+        yield
 
 
 class Fickle(Controller):

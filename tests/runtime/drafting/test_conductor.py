@@ -288,3 +288,30 @@ def test_trouble_that_passes_is_told_while_it_lasts_and_one_who_gave_up_is_asked
     slow.trouble, slow.given_up = EngineError("it died"), True
     step(conductor, turn_of(conductor, [4]))
     assert "slow: it died" in conductor.why and not conductor.drafters
+
+
+def test_where_looking_takes_long_beside_a_token_it_is_done_seldom():
+    conductor = Conductor({}, Controller(RowCosts(None)))
+    assert conductor.is_due and conductor.pace == 1  # nothing is known
+    conductor.controller.decoded(None, [5], 0.001)
+    conductor._look = 0.0004
+    assert conductor.pace in (133, 134) and not conductor.is_due
+    conductor.decoded(None, [5] * 80, 0.08)
+    assert not conductor.is_due
+    conductor.decoded(None, [5] * 80, 0.08)
+    assert conductor.is_due
+    conductor.forget(1)  # the next text is not looked at sooner
+    assert not conductor.is_due
+
+
+def test_who_reads_too_slowly_beside_a_token_is_not_asked_and_is_tried_again_later(clock):
+    slow = Scripted(chain(1, 2), work=lambda nodes: clock.sleep(0.1))
+    conductor = conducting({"slow": slow}, kind=Eager)
+    text = context(list(range(100)))
+    conductor.controller.decoded(None, [5], 0.01)
+    assert conductor.turn([text], [2]).asked  # nobody knows yet
+    assert not conductor.turn([text], [2]).asked  # a millisecond for a token of ten
+    for _ in range(200):
+        if conductor.turn([text], [2]).asked:
+            return
+    raise AssertionError("it was never asked again")
