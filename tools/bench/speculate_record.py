@@ -3,6 +3,7 @@ made to, what it would have said at every place, and what all of that costs here
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from accel.runtime.sampling import Sampler
 from accel.runtime.settings import Settings
 
 CONTEXT = 4096
+NODES = 31  # of a draft, whatever a plan would think of them
 GUESSED = 16  # nodes of a draft model's guesses that are recorded
 _LEAST = 12  # tokens of a text that is worth recording
 _STEPS = 96  # tokens of the text that costs are measured with
@@ -40,7 +42,7 @@ class Subject:
 
     def __init__(self, name: str, target: Path, draft: Path | None, threads: int | None) -> None:
         self.name, self.target, self.draft = name, target, draft
-        self.options = plan_options(target, threads)
+        self.options = plan_options(target, threads, NODES)
         self.engine = open_engine("llamacpp", self.options)
         self.bench = Bench(self.engine)
         self.draft_engine: Engine | None = open_engine("llamacpp", plan_options(draft, threads)) if draft else None
@@ -64,9 +66,10 @@ class Subject:
         return prompt, vocabulary.encode(text.continuation, special=False)[:most] if text.continuation else []
 
 
-def plan_options(path: Path, threads: int | None) -> EngineOptions:
-    settings = Settings(model=str(path), context=CONTEXT, threads=threads)
-    return engine_options(plan_or_raise(path, goal_of(settings), this_machine(lambda _: None), lambda _: None))
+def plan_options(path: Path, threads: int | None, nodes: int = 0) -> EngineOptions:
+    settings = Settings(model=str(path), context=CONTEXT, threads=threads, drafting=nodes > 0)
+    goal = replace(goal_of(settings), draft_nodes=nodes)
+    return engine_options(plan_or_raise(path, goal, this_machine(lambda _: None), lambda _: None))
 
 
 def written(
