@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ["devices", "offload", "runtime", "exporters"]  # each may import those before it
 PURE = [
     *("runtime/plan.py", "runtime/search.py", "runtime/reasons.py", "runtime/footprint.py", "runtime/expert_costs.py"),
-    *("runtime/quality.py", "runtime/thresholds.py"),
+    *("runtime/quality.py", "runtime/thresholds.py", "runtime/speculation.py"),
     *("runtime/schedule.py", "runtime/messages.py", "offload/policy.py", "offload/quotas.py", "offload/slots.py"),
     *("offload/predict.py", "offload/replay.py", "offload/curves.py", "offload/fit.py", "offload/compare.py"),
 ]
