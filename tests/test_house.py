@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ["devices", "offload", "runtime", "exporters"]  # each may import those before it
 PURE = [
     *("runtime/plan.py", "runtime/search.py", "runtime/reasons.py", "runtime/footprint.py", "runtime/expert_costs.py"),
+    "runtime/speculation.py",
+    "runtime/drafting/reading.py",
     *("runtime/quality.py", "runtime/thresholds.py", "runtime/drafting/payoff.py", "runtime/drafting/fit.py"),
     *("runtime/schedule.py", "runtime/messages.py", "runtime/figures.py", "runtime/drafting/bounds.py"),
     *("offload/policy.py", "offload/quotas.py", "offload/slots.py", "runtime/drafting/edits.py"),
