@@ -98,11 +98,12 @@ class Past:
             self._last[self._run] = end
         self._before.append(before)
         if self.place >= 0:
-            place = self.edits.follow(tokens, self.place, token)
+            place = self.edits.follow(tokens, self.place, end)
             if place is not None:
                 self.place = place
                 self.agreed += 1
                 if self.agreed < _LEAST and before >= 0:
+                    self.edits.leave()
                     self.place, self.agreed = self._longest(tokens, end, before)
                 if self._due >= 0 and self.agreed >= _LEAST:
                     self._learn(tokens, end)

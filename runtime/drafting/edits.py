@@ -41,21 +41,22 @@ class Edits:
             if len(self._known) > _MOST:
                 del self._known[next(iter(self._known))]
 
-    def follow(self, tokens: Sequence[int], place: int, token: int) -> int | None:
-        """A source was copied up to `place` when the text got one token more: the place that it is copied up to now,
-        or None where the token is neither the source's next nor an edit's."""
+    def follow(self, tokens: Sequence[int], place: int, end: int) -> int | None:
+        """A source was copied up to `place` when the text got its token at `end`: the place that it is copied up to
+        now, before `end`, or None where the token is neither the source's next nor an edit's."""
+        token = tokens[end]
         if edit := self._within:
             return self._go_on(edit, place) if edit.new[self._written] == token else None
-        edit = self._at(tokens, place + 1)
+        edit = self._at(tokens, place + 1, end)
         if tokens[place + 1] == token:
             if edit and edit.new[:1] != (token,):
                 del self._known[edit.old[0]]  # it was not made here
-            elif edit and edit.new:
+            elif edit:
                 return self._go_on(edit, place)
             return place + 1
         if edit and edit.new[:1] == (token,):
             return self._go_on(edit, place)
-        if edit and not edit.new and tokens[min(after := place + 1 + len(edit.old), len(tokens) - 1)] == token:
+        if edit and not edit.new and (after := place + 1 + len(edit.old)) < end and tokens[after] == token:
             edit.held = min(edit.held + 1, TRUSTED)
             return after
         return None
@@ -79,7 +80,7 @@ class Edits:
             place += len(edit.old)
         size = len(tokens)
         while len(found) < limit and place < size + len(found):
-            edit = self._at(tokens, place)
+            edit = self._at(tokens, place, size)
             if edit and not doubted[edit.held]:
                 found += edit.new
                 trusts += [edit.held] * len(edit.new)
@@ -100,8 +101,9 @@ class Edits:
         edit.held = min(edit.held + 1, TRUSTED)
         return place + len(edit.old)
 
-    def _at(self, tokens: Sequence[int], place: int) -> Edit | None:
-        """The edit of the source's tokens there."""
-        if not self._known or place >= len(tokens) or not (edit := self._known.get(tokens[place])):
+    def _at(self, tokens: Sequence[int], place: int, end: int) -> Edit | None:
+        """The edit of the source's tokens there, all of them before `end`."""
+        if not self._known or place >= end or not (edit := self._known.get(tokens[place])):
             return None
-        return edit if tuple(tokens[place : place + len(edit.old)]) == edit.old else None
+        whole = place + len(edit.old) <= end and tuple(tokens[place : place + len(edit.old)]) == edit.old
+        return edit if whole else None

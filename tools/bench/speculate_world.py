@@ -104,10 +104,12 @@ class KnownRows:
         return logits
 
     def argmax(self) -> np.ndarray:
-        raise NotImplementedError
+        return np.array([self.row(i).argmax() for i in sorted(self._places)], np.int32)
 
     def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+        rows = np.array([self.row(i) for i in sorted(self._places)])
+        tokens = np.argsort(-rows, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(rows, tokens, 1), tokens
 
 
 def follow(draft: Draft, truth: Sequence[int], at: int) -> Verdict:
