@@ -1,6 +1,6 @@
 """A model is served as another one was: no less by stand-ins, and about as much missed, after few passes."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from accel.offload.counts import Shares
@@ -23,6 +23,7 @@ class Model:
 
 
 @given(st.floats(0.2, 0.9), st.floats(0.3, 1), st.floats(0.6, 1), st.floats(0.8, 1.3))
+@example(0.859375, 0.6875, 0.671875, 0.8125)
 def test_what_can_be_met_is_met_after_few_passes(share, low, skip, bent):
     model = Model(bent=bent)
     asked, model.passes = model(Setting(share, low * skip, skip)), 0

@@ -1,7 +1,8 @@
 """How far to turn a cache's size and two thresholds until a model is served as another one was. Pure.
 
 What is missed falls with the experts in memory, what is left out with one threshold, what stand-ins serve with the
-other; each depends a little on the other two. So they are turned one after another, and again.
+other; each depends a little on the other two. So they are turned one after another, and again, along straight lines
+between what was seen.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ OFF_BY = 0.01  # what is missed may be, either way
 _ABOVE, _AT_LEAST = 0.1, 0.004  # that the others may be more than is asked: a part of it, or so much
 _FIRST_STEPS = (0.1, 0.03, 0.01, 0.01)  # in each round of turning all three
 _TRIES = 8  # for one of them in one round
+_EDGE = 0.15  # of what lies between two values: so near to either the next one is not
 _MOST_IN_MEMORY = 0.95
 
 
@@ -62,17 +64,19 @@ class _Search:
 
     def turn(self, name: str, from_: float, to: float, least: float, most: float, step: float) -> None:
         """One of the setting's three, of which less gives more, until what it decides lies between: by steps that
-        double until that lies between two of them, then by halves."""
+        double until that lies between two of them, then along the line between those."""
         decides = {"share": "missed", "low": "served_low", "skip": "skipped"}[name]
-        bounds: dict[bool, float] = {}  # by whether that gave too much
+        bounds: dict[bool, tuple[float, float]] = {}  # by whether that gave too much: a value, and what it gave
         for _ in range(_TRIES):
             has, value = getattr(self._at.found, decides), getattr(self._at.setting, name)
             if self._at.met or from_ <= has <= to:
                 return
             much = has > to
-            bounds[much] = value
+            bounds[much] = value, has
             if len(bounds) == 2:
-                following = (bounds[True] + bounds[False]) / 2
+                (more, gave_more), (less, gave_less) = bounds[True], bounds[False]
+                part = (gave_more - (from_ + to) / 2) / (gave_more - gave_less)
+                following = more + (less - more) * min(max(part, _EDGE), 1 - _EDGE)
             else:
                 following = min(max(value + (step if much else -step), least), most)
                 step *= 2
