@@ -152,8 +152,8 @@ class Conductor:
                 self._give_up(name, reader.trouble)
         else:
             reading = self._reading.took(name, contexts, seconds)
-        if reading:  # it is spent, and says nothing of what a guess takes
-            self.controller.drafted(name, 0, reading)
+        if reading:
+            self.controller.read(reading)
             use.reading += reading
             self._read += reading
         self.controller.drafted(name, guessed, seconds - reading)

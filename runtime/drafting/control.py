@@ -195,10 +195,14 @@ class Controller:
                 return
 
     def drafted(self, drafter: str, nodes: int, seconds: float) -> None:
-        """What it took to guess, whether it is used or not."""
-        if nodes:
-            before = self._drafting.get(drafter, seconds / nodes)
-            self._drafting[drafter] = _MEMORY * before + (1 - _MEMORY) * seconds / nodes
+        """What it took to guess, whether it is used or not. Who finds no guess worth making has looked for one."""
+        each = seconds / max(1, nodes)
+        before = self._drafting.get(drafter, each)
+        self._drafting[drafter] = _MEMORY * before + (1 - _MEMORY) * each
+        self._account(seconds, 0.0)
+
+    def read(self, seconds: float) -> None:
+        """What it took drafters to read texts: it is spent, and says nothing of what a guess takes."""
         self._account(seconds, 0.0)
 
     def _account(self, seconds: float, worth: float) -> None:

@@ -5,6 +5,7 @@ import math
 import platform
 import random
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -51,6 +52,23 @@ def alternate(ours: Callable[[], float], theirs: Callable[[], float], pairs: int
             a.append(ours())
             b.append(theirs())
     return a, b
+
+
+def until_known(
+    ours: Callable[[], float], theirs: Callable[[], float], least: int, seconds: float, within: float
+) -> tuple[list[float], list[float]]:
+    """At least so many pairs, and more until the ratio's interval reaches no further than `within` to either side or so
+    many seconds have passed. How wide it is ends this, never where it lies."""
+    began = time.perf_counter()
+    mine, others = alternate(ours, theirs, least)
+    while time.perf_counter() - began < seconds:
+        found = ratio_of(mine, others)
+        if found.high / found.low <= (1 + within) ** 2:
+            break
+        more = alternate(ours, theirs, least)
+        mine += more[0]
+        others += more[1]
+    return mine, others
 
 
 def environment() -> dict[str, object]:

@@ -72,7 +72,8 @@ def main() -> None:
     parser.add_argument("do", choices=("record", "measure"))
     parser.add_argument("where", type=Path, help="folder of recordings, or file of results")
     parser.add_argument("--replay", action="store_true", help="what people wrote, instead of what the model writes")
-    parser.add_argument("--pairs", type=int, default=12, help="of each cell, shared out among its texts")
+    parser.add_argument("--pairs", type=int, default=12, help="of each cell at least, shared out among its texts")
+    parser.add_argument("--seconds", type=float, default=60, help="of more pairs, while a ratio is not known to 1%%")
     arguments(parser)
     given = parser.parse_args()
     if given.do == "record":
@@ -96,7 +97,9 @@ def _do(given: argparse.Namespace, todo: list[Cell]) -> None:
         if given.do == "record":
             print(record(subject, kind, temperature, given.replay, given.tokens).save(given.where), flush=True)
         else:
-            append(given.where, measure(subject, kind, temperature, given.replay, given.tokens, given.pairs))
+            append(
+                given.where, measure(subject, kind, temperature, given.replay, given.tokens, given.pairs, given.seconds)
+            )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """One cell measured: plain and drafted in turn, on one engine, text by text."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from pairs import alternate, environment, ratio_of
+from pairs import alternate, environment, ratio_of, until_known
 from speculate_record import Subject, written
 from speculate_replay import Decoded
 
@@ -17,6 +18,8 @@ from accel.runtime.drafting.immediate import Immediate
 from accel.runtime.engines.base import Rows
 from accel.runtime.law import Law
 from accel.runtime.sampling import Sampler
+
+_KNOWN = 0.01  # how well a cell's ratio should be known, to either side
 
 
 class _Counting(Conductor):
@@ -74,7 +77,9 @@ class _Cell:
         return teacher_forced(engine, 0, [*prompt, *ours], len(prompt), Sampler(self._law, engine.vocabulary.size))
 
 
-def measure(subject: Subject, kind: str, temperature: float, replayed: bool, most: int, pairs: int) -> dict[str, Any]:
+def measure(
+    subject: Subject, kind: str, temperature: float, replayed: bool, most: int, pairs: int, seconds: float
+) -> dict[str, Any]:
     """Drafters have learned from the half that is not reported, by writing it, and from nothing else: before each run
     they are put back to that. The controller goes on from run to run, as a worker's does."""
     law = subject.law(temperature)
@@ -88,16 +93,19 @@ def measure(subject: Subject, kind: str, temperature: float, replayed: bool, mos
         raise SystemExit(f"{subject.name} writes next to nothing for {kind}")
     rates: tuple[list[float], list[float]] = ([], [])
     others_than_plain, gaps = 0, list[float]()
-    for prompt, tokens in report:
-        mine, others = alternate(
-            partial(cell.drafted, prompt, tokens), partial(cell.plain, prompt, tokens), -(-pairs // len(report))
-        )
+    each = -(-pairs // len(report))
+    for number, (prompt, tokens) in enumerate(report):
+        contestants = partial(cell.drafted, prompt, tokens), partial(cell.plain, prompt, tokens)
+        if number:
+            mine, others = alternate(*contestants, each)
+        else:
+            mine, others = until_known(*contestants, each, seconds / len(report), _KNOWN * math.sqrt(len(report)))
+            each = len(mine)  # all texts count alike
         rates[0].extend(mine)
         rates[1].extend(others)
         if forced := cell.forced(tokens[:prompt]):
             others_than_plain += 1
             gaps += forced.gaps
-    each = len(rates[0]) // len(report)
     ratio = ratio_of(*rates)
     return {
         "what": "measured",

@@ -161,6 +161,20 @@ def test_a_drafter_that_takes_its_time_is_asked_for_what_pays_and_no_more():
     assert quick > 3 and control.limit("model", 1, LIMIT) < quick
 
 
+def test_a_drafter_that_looks_long_and_finds_nothing_is_dear_too():
+    control = Controller(RowCosts(world("flat", 0.0).times))
+    control.decoded(None, [1], 0.02)
+    assert control.is_quick("model", LIMIT)  # as far as is known
+    asked, spent = 0, 0.0
+    for _ in range(2000):
+        if control.limit("model", 1, LIMIT):
+            asked, spent = asked + 1, spent + 0.02
+            control.drafted("model", 0, 0.02)
+        control.decoded(None, [1], 0.02)
+    assert not control.is_quick("model", LIMIT)
+    assert asked >= 1 and spent < LOSS * control.elapsed + 5 * 0.02
+
+
 @given(st.integers(1, 15), st.floats(0.05, 0.95))
 def test_what_is_said_to_be_needed_makes_a_draft_as_fast_as_none(length, share):
     here = world("Q8_0", 0)
