@@ -84,8 +84,9 @@ class Conductor:
         self._rows = Counter[int]()  # how often forwards of so many rows were timed
         self._last: Turn | None = None
         self._reading = Reading()
-        self._read = 0.0  # seconds of a turn in which texts were read
-        self._look = 0.0  # seconds that the rest of a turn takes
+        self._apart = 0.0  # seconds of a turn that are accounted for elsewhere: reading, and guesses that take long
+        self._looks = 0
+        self._look = 0.0  # seconds that the rest of a turn takes; the first one warms up, and says nothing
         self._rested = 0.0  # tokens that one text alone went on plainly by since the last turn
 
     @property
@@ -104,11 +105,11 @@ class Conductor:
         turn.guesses = [None] * len(contexts)
         limits = [min(limit, self._bounds.nodes) for limit in limits]
         worth = [0.0] * len(contexts)
-        plain, self._read = self.controller.plain(len(contexts)) / len(contexts), 0.0
+        plain, self._apart = self.controller.plain(len(contexts)) / len(contexts), 0.0
         for name, drafter in list(self.drafters.items()):
             if self._reading.is_dear(name, plain):
                 continue
-            quick = self.controller.is_quick(name, max(limits))
+            quick = self.controller.is_quick(name)
             places = [
                 at
                 for at, limit in enumerate(limits)
@@ -129,8 +130,9 @@ class Conductor:
         self._last = turn
         if self._tell:
             self._tell_changes(turn, self._tell)
-        took = time.perf_counter() - began - self._read
-        self._look = _MEMORY * self._look + (1 - _MEMORY) * took if self._look else took
+        took = time.perf_counter() - began - self._apart
+        self._look = _MEMORY * self._look + (1 - _MEMORY) * took if self._looks > 1 else took * self._looks
+        self._looks += 1
         return turn
 
     def _drafts(self, name: str, drafter: Drafter, contexts: Sequence[Context], limits: Sequence[int]) -> list[Draft]:
@@ -155,8 +157,8 @@ class Conductor:
         if reading:
             self.controller.read(reading)
             use.reading += reading
-            self._read += reading
         self.controller.drafted(name, guessed, seconds - reading)
+        self._apart += reading if self.controller.is_quick(name) else seconds
         return drafts
 
     def _bounded(self, guesses: Sequence[Guess | None]) -> list[Guess | None]:

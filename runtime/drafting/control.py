@@ -35,6 +35,28 @@ class Guess:
 
 
 @dataclass(slots=True)
+class _Work:
+    """What guessing takes a drafter, the latest counting most. Asked in vain is time for no node."""
+
+    seconds: float = 0.0
+    nodes: float = 0.0
+    asked: float = 0.0  # times
+
+    def add(self, nodes: int, seconds: float) -> None:
+        self.seconds = _MEMORY * self.seconds + seconds
+        self.nodes = _MEMORY * self.nodes + nodes
+        self.asked = _MEMORY * self.asked + 1
+
+    @property
+    def a_node(self) -> float:
+        return self.seconds / max(1.0, self.nodes)
+
+    @property
+    def at_once(self) -> float:
+        return self.seconds / max(1.0, self.asked)
+
+
+@dataclass(slots=True)
 class Controller:
     """Of one worker: all its texts share what was learned."""
 
@@ -42,7 +64,7 @@ class Controller:
     drafters: dict[str, Acceptance] = field(default_factory=dict)
     elapsed: float = 0.0  # seconds of decoding that were accounted for
     saved: float = 0.0  # of them, against plain decoding; below zero: lost
-    _drafting: dict[str, float] = field(default_factory=dict)  # seconds of a node that is guessed
+    _work: dict[str, _Work] = field(default_factory=dict)
     _plain: float = 0.0  # seconds of a token of one text alone, decoded plainly; 0: not seen
 
     def plain(self, texts: int = 1) -> float:
@@ -52,10 +74,10 @@ class Controller:
     def limit(self, drafter: str, texts: int, most: int) -> int:
         """How many nodes a drafter should guess for each of so many texts; 0: it is not worth asking. Who guesses in
         next to no time always is; of others, what their guesses came to so far decides, of whatever kind."""
-        if not texts or self.is_quick(drafter, most):
+        if not texts or self.is_quick(drafter):
             return most if texts else 0
         found = self._longest(drafter, texts, most, 0.0)
-        if not found and self.saved - texts * self._drafting.get(drafter, 0.0) > self._floor():
+        if not found and self.saved - texts * self._a_node(drafter) > self._floor():
             found = self._longest(drafter, texts, most, _HOPE)
         if not found:
             self.drafters[drafter].fade()
@@ -71,7 +93,7 @@ class Controller:
         for count, value in enumerate(sorted(self.values(guess), reverse=True)[:most], 1):
             tokens += value
             best = max(best, tokens / seconds[count])
-        known, a_node, tokens = self.drafters.setdefault(drafter, Acceptance()), self._drafting.get(drafter, 0.0), 1.0
+        known, a_node, tokens = self.drafters.setdefault(drafter, Acceptance()), self._a_node(drafter), 1.0
         share = known.any()
         for count in range(1, most + 1):
             tokens += share**count
@@ -80,16 +102,22 @@ class Controller:
         known.fade()
         return False
 
-    def is_quick(self, drafter: str, most: int) -> bool:
-        """Whether so many nodes take it next to no time, as far as is known."""
-        return most * self._drafting.get(drafter, 0.0) < _QUICK * self.plain()
+    def is_quick(self, drafter: str) -> bool:
+        """Whether to ask it takes next to no time, as far as is known."""
+        work = self._work.get(drafter)
+        return not work or work.at_once < _QUICK * self.plain()
+
+    def _a_node(self, drafter: str) -> float:
+        """Seconds."""
+        work = self._work.get(drafter)
+        return work.a_node if work else 0.0
 
     def _longest(self, drafter: str, texts: int, most: int, hope: float) -> int:
         share = self.drafters.setdefault(drafter, Acceptance()).any(hope)
-        best, rate = 0, _MARGIN * texts / self.plain(texts)
+        best, rate, a_node = 0, _MARGIN * texts / self.plain(texts), self._a_node(drafter)
         for length in _LENGTHS[: bisect(_LENGTHS, most)]:
             tokens = texts * (1 - share ** (1 + length)) / (1 - share) if share < 1 else texts * (1.0 + length)
-            spent = self.costs.of(texts * (1 + length)) + texts * length * self._drafting.get(drafter, 0.0)
+            spent = self.costs.of(texts * (1 + length)) + texts * length * a_node
             if tokens / spent > rate:
                 best, rate = length, tokens / spent
         return best
@@ -195,10 +223,8 @@ class Controller:
                 return
 
     def drafted(self, drafter: str, nodes: int, seconds: float) -> None:
-        """What it took to guess, whether it is used or not. Who finds no guess worth making has looked for one."""
-        each = seconds / max(1, nodes)
-        before = self._drafting.get(drafter, each)
-        self._drafting[drafter] = _MEMORY * before + (1 - _MEMORY) * each
+        """What it took to guess, whether it is used or not."""
+        self._work.setdefault(drafter, _Work()).add(nodes, seconds)
         self._account(seconds, 0.0)
 
     def read(self, seconds: float) -> None:

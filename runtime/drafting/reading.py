@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from .draft import Context
 
-_MANY = 32  # tokens, beyond which all the time that a look takes is reading
+_MANY = 32  # tokens, beyond which all the time that a look takes is reading, as it is when a text is first seen
 _DEAR = 0.004  # of a plain token's time, that reading a token may take
 _MEMORY = 0.7  # of what reading takes, when it is seen once more
 _FADING = 0.97  # of the same, every time that somebody was too dear to be asked
@@ -29,9 +29,10 @@ class Reading:
         """A drafter looked at these texts, in so many seconds: how many of them it read."""
         lengths = self._lengths.setdefault(drafter, {})
         grown = sum(len(context.tokens) - lengths.get(context.number, 0) for context in contexts)
+        new = any(context.number not in lengths for context in contexts)
         lengths.update((context.number, len(context.tokens)) for context in contexts)
         if grown < _MANY:
-            return min(seconds, grown * self._each.get(drafter, 0.0))
+            return seconds if new else min(seconds, grown * self._each.get(drafter, 0.0))
         before = self._each.get(drafter, seconds / grown)
         self._each[drafter] = _MEMORY * before + (1 - _MEMORY) * seconds / grown
         return seconds

@@ -61,7 +61,7 @@ class Fickle(Controller):
     def limit(self, drafter: str, texts: int, most: int) -> int:
         return int(self._random.integers(0, most + 1)) if texts else 0
 
-    def is_quick(self, drafter: str, most: int) -> bool:
+    def is_quick(self, drafter: str) -> bool:
         return bool(self._random.integers(2))
 
     def decide(self, guesses: Sequence[Guess | None]) -> list[Guess | None]:

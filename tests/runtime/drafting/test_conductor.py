@@ -196,7 +196,7 @@ def test_reading_a_text_is_spent_and_says_nothing_of_what_a_guess_takes(clock):
     slow.reading = 4.9
     conductor = conducting({"slow": slow})
     turn_of(conductor, [2])
-    assert conductor.controller._drafting["slow"] == pytest.approx(0.05)
+    assert conductor.controller._work["slow"].a_node == pytest.approx(0.05)
     assert conductor.controller.elapsed == pytest.approx(5.0)
     assert conductor.uses["slow"].seconds == pytest.approx(5.0)
     assert conductor.uses["slow"].reading == pytest.approx(4.9)

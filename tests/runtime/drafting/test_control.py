@@ -164,14 +164,14 @@ def test_a_drafter_that_takes_its_time_is_asked_for_what_pays_and_no_more():
 def test_a_drafter_that_looks_long_and_finds_nothing_is_dear_too():
     control = Controller(RowCosts(world("flat", 0.0).times))
     control.decoded(None, [1], 0.02)
-    assert control.is_quick("model", LIMIT)  # as far as is known
+    assert control.is_quick("model")  # as far as is known
     asked, spent = 0, 0.0
     for _ in range(2000):
         if control.limit("model", 1, LIMIT):
             asked, spent = asked + 1, spent + 0.02
             control.drafted("model", 0, 0.02)
         control.decoded(None, [1], 0.02)
-    assert not control.is_quick("model", LIMIT)
+    assert not control.is_quick("model")
     assert asked >= 1 and spent < LOSS * control.elapsed + 5 * 0.02
 
 
