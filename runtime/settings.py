@@ -113,8 +113,8 @@ class Settings:
         False, SWITCH, "allow what changes the text where not all fits: experts in less precision, a smaller KV format"
     )
     deterministic: bool = _row(False, SWITCH, "with --approximate: same seed, same text, whatever is in memory")
-    drafting: bool = _row(False, SWITCH, "guess ahead where that makes answers faster; the text stays the same")
-    draft_model: str = _row("", TEXT, "with --drafting: a smaller model that guesses too, named as the model is")
+    drafting: bool = _row(True, SWITCH, "guess ahead where that makes answers faster; the text stays the same")
+    draft_model: str = _row("", TEXT, "a smaller model that guesses too, named as the model is")
     threads: int | None = _row(None, _whole(1, 1024), "threads that compute", "the fastest number, as measured")
     temperature: float = _row(0.8, _number(0, 100), "how freely the next token is drawn; 0 always takes the likeliest")
     top_k: int = _row(40, _whole(0, _MOST), "draw among this many likeliest tokens; 0 for all")

@@ -43,10 +43,10 @@ def test_a_model_opened_in_a_program_answers_under_its_plan():
 
 
 def test_drafting_is_planned_and_the_answer_is_the_one_without():
-    with accel.open(str(STORIES), temperature=0, max_tokens=40, context=512) as model:
+    with accel.open(str(STORIES), temperature=0, max_tokens=40, context=512, drafting=False) as model:
         plain = model.session().answer("Once upon a time, once upon a time, once")
         assert model.plan.speculation is None
-    with accel.open(str(STORIES), temperature=0, max_tokens=40, context=512, drafting=True) as model:
+    with accel.open(str(STORIES), temperature=0, max_tokens=40, context=512) as model:
         assert model.plan.speculation and model.plan.choices["draft_nodes"].value == model.plan.speculation.nodes > 0
         assert model.session().answer("Once upon a time, once upon a time, once") == plain
         now = model.worker.statistics()

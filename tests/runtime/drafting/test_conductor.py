@@ -315,3 +315,24 @@ def test_who_reads_too_slowly_beside_a_token_is_not_asked_and_is_tried_again_lat
         if conductor.turn([text], [2]).asked:
             return
     raise AssertionError("it was never asked again")
+
+
+def test_how_often_somebody_looks_is_set_neither_by_the_first_look_nor_by_a_guess_that_takes_long(clock):
+    seconds = iter([0.5, *[1e-6] * 99])
+    quick = Scripted(work=lambda nodes: clock.sleep(next(seconds)))
+    slow = Model(work=lambda nodes: clock.sleep(0.02))
+    conductor = conducting({"quick": quick, "slow": slow})
+    conductor.controller.decoded(None, [5], 0.01)
+    for _ in range(6):
+        conductor.turn([context([1, 2, 3])], [2])
+    assert slow.times > 0 and conductor.pace == 1
+
+
+def test_what_is_seen_of_a_new_text_says_nothing_of_what_a_guess_takes(clock):
+    drafter = Scripted(chain(1, 2), work=lambda nodes: clock.sleep(0.5))
+    conductor = conducting({"copying": drafter})
+    conductor.controller.decoded(None, [5], 0.01)
+    conductor.turn([context([1, 2, 3])], [2])
+    assert conductor.controller.is_quick("copying") and conductor.uses["copying"].reading == 0.5
+    conductor.turn([context([1, 2, 3, 4])], [2])
+    assert not conductor.controller.is_quick("copying")
