@@ -1,7 +1,8 @@
 """What a forward of n rows costs here and now: the measured curve, corrected by what is seen as it runs. Pure.
 
-A curve may be wrong: the machine was busy while it was measured. So what is seen of some rows at once corrects all
-counts but one, and with hope, as long as nothing was seen, they are thought to cost half as much.
+A curve may be wrong: the machine was busy while it was measured. So rows together are told to cost no more than one
+after the other, what is seen of some rows at once corrects all counts but one, and with hope, as long as nothing was
+seen, they are thought to cost half as much.
 """
 
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ class RowCosts:
         if rows > 1 or not self.times or not self._all.count:
             self._known.clear()  # what single rows correct is the same for all
         if self.times:
-            seconds /= max(self.times.of(rows), 1e-9)
+            seconds /= _told(self.times, rows)
             if rows == 1 or not self._all.count:
                 self._all.add(seconds)
             seconds /= self._all.value
@@ -56,7 +57,7 @@ class RowCosts:
         self._each.setdefault(rows, _Seen()).add(seconds)
 
     def _corrected(self, times: RowTimes, rows: int, hope: bool) -> float:
-        told = max(times.of(rows), 1e-9)
+        told = _told(times, rows)
         if rows == 1:
             return told
         if hope and not self._many.count:
@@ -72,3 +73,7 @@ class RowCosts:
         below = max((each for each in self._each if each <= rows), default=fewest)
         a_row = self._each[fewest].value / fewest
         return max(self._each[below].value + (rows - below) * a_row * (_HOPED if hope else 1.0), a_row)
+
+
+def _told(times: RowTimes, rows: int) -> float:
+    return max(min(times.of(rows), rows * times.of(1)), 1e-9)
