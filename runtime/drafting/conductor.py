@@ -106,9 +106,8 @@ class Conductor:
         limits = [min(limit, self._bounds.nodes) for limit in limits]
         worth = [0.0] * len(contexts)
         plain, self._apart = self.controller.plain(len(contexts)) / len(contexts), 0.0
-        for name, drafter in list(self.drafters.items()):
-            if self._reading.is_dear(name, plain):
-                continue
+        for name in self._reading.affordable(self.drafters, plain):
+            drafter = self.drafters[name]
             quick = self.controller.is_quick(name)
             places = [
                 at

@@ -1,12 +1,12 @@
-"""What it takes drafters to read texts. Beside a token of a tiny model that is much, and whoever takes so long is not
+"""What it takes drafters to read texts. Beside a token of a tiny model that is much, and who takes so long is not
 asked: reading is paid for every token, whether anybody guesses or not. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .draft import Context
 
 _MANY = 32  # tokens, beyond which all the time that a look takes is reading, as it is when a text is first seen
-_DEAR = 0.004  # of a plain token's time, that reading a token may take
+_SHARE = 0.004  # of a plain token's time, that it may take all who are asked to read one
 _MEMORY = 0.7  # of what reading takes, when it is seen once more
 _FADING = 0.97  # of the same, every time that somebody was too dear to be asked
 
@@ -18,12 +18,18 @@ class Reading:
         self._lengths: dict[str, dict[int, int]] = {}  # of texts, as far as they were read
         self._each: dict[str, float] = {}  # seconds of a token
 
-    def is_dear(self, drafter: str, plain: float) -> bool:
-        """Whether it takes too long beside a token that is decoded plainly in so many seconds."""
-        if self._each.get(drafter, 0.0) <= _DEAR * plain:
-            return False
-        self._each[drafter] *= _FADING
-        return True
+    def affordable(self, drafters: Iterable[str], plain: float) -> list[str]:
+        """Those of them, in their order, who together read a token in a small share of the seconds that one takes to
+        decode plainly."""
+        left, found = _SHARE * plain, list[str]()
+        for name in drafters:
+            each = self._each.get(name, 0.0)
+            if each <= left:
+                left -= each
+                found.append(name)
+            else:
+                self._each[name] *= _FADING
+        return found
 
     def took(self, drafter: str, contexts: Sequence[Context], seconds: float) -> float:
         """A drafter looked at these texts, in so many seconds: how many of them it read."""

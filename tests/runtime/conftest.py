@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
+
+from accel.runtime.drafting import conductor, reading
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -114,3 +117,12 @@ def hub(monkeypatch, tmp_path) -> Iterator[Hub]:
     yield server
     server.server.shutdown()
     server.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def looking_is_free() -> Iterator[None]:
+    """Beside tokens of an engine that takes no time all else is dear."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_SHARE", math.inf)
+        patch.setattr(conductor, "_SHARE", math.inf)
+        yield

@@ -1,7 +1,6 @@
 """Whatever is drafted, answers are those that come without: for one text or many, whatever ends them."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.errors import GrammarError
-from accel.runtime.drafting import conductor, reading
 from accel.runtime.drafting.conductor import Conductor
 from accel.runtime.drafting.control import Controller, Guess
 from accel.runtime.drafting.draft import Context, Draft, Verdict
@@ -25,14 +23,7 @@ from accel.runtime.outbox import said
 from accel.runtime.sequences import Sequences
 from accel.runtime.stream import Ticket
 
-
-@pytest.fixture(autouse=True, scope="module")
-def looking_is_free() -> Iterator[None]:
-    """Beside tokens of an engine that takes no time all else is dear."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_DEAR", math.inf)
-        patch.setattr(conductor, "_SHARE", math.inf)
-        yield
+pytestmark = pytest.mark.usefixtures("looking_is_free")
 
 
 class Eager(Controller):

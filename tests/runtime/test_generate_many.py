@@ -1,8 +1,7 @@
 """Many texts at once, drafted for by unlike drafters, some cancelled and some failing in the middle: each gets what it
 gets alone and undrafted, and nothing of any is left over."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from accel.errors import GrammarError
-from accel.runtime.drafting import conductor, reading
 from accel.runtime.drafting.beside import Beside
 from accel.runtime.drafting.bounds import Bounds
 from accel.runtime.drafting.conductor import Conductor
@@ -44,13 +42,7 @@ LAWS = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def looking_is_free() -> Iterator[None]:
-    """Beside tokens of an engine that takes no time all else is dear."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_DEAR", math.inf)
-        patch.setattr(conductor, "_SHARE", math.inf)
-        yield
+pytestmark = pytest.mark.usefixtures("looking_is_free")
 
 
 class Fickle(Controller):
