@@ -74,6 +74,8 @@ def main() -> None:
     parser.add_argument("--replay", action="store_true", help="what people wrote, instead of what the model writes")
     parser.add_argument("--pairs", type=int, default=12, help="of each cell at least, shared out among its texts")
     parser.add_argument("--seconds", type=float, default=60, help="of more pairs, while a ratio is not known to 1%%")
+    parser.add_argument("--nodes", type=int, default=31, help="of the drafts of a step, at most")
+    parser.add_argument("--against", type=int, default=0, help="drafts of so many nodes, instead of plain decoding")
     arguments(parser)
     given = parser.parse_args()
     if given.do == "record":
@@ -81,7 +83,8 @@ def main() -> None:
             given, given.replay, lambda kind, at: (given.where / f"{name_of(given.name, kind, at)}.json").exists()
         )
     else:
-        todo = cells(given, given.replay, known(given.where, "measured", given.name, given.replay))
+        what = "budgets" if given.against else "measured"
+        todo = cells(given, given.replay, known(given.where, what, given.name, given.replay))
     if todo:
         _do(given, todo)
 
@@ -97,9 +100,7 @@ def _do(given: argparse.Namespace, todo: list[Cell]) -> None:
         if given.do == "record":
             print(record(subject, kind, temperature, given.replay, given.tokens).save(given.where), flush=True)
         else:
-            append(
-                given.where, measure(subject, kind, temperature, given.replay, given.tokens, given.pairs, given.seconds)
-            )
+            append(given.where, measure(subject, kind, temperature, given))
 
 
 if __name__ == "__main__":

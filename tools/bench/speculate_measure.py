@@ -11,6 +11,7 @@ from pairs import alternate, environment, ratio_of, until_known
 from speculate_record import Subject, written
 from speculate_replay import Decoded
 
+from accel.runtime.drafting.bounds import Bounds
 from accel.runtime.drafting.conductor import Conductor, Turn
 from accel.runtime.drafting.draft import Verdict
 from accel.runtime.drafting.forced import Forced, teacher_forced
@@ -33,23 +34,30 @@ class _Counting(Conductor):
 class _Cell:
     """Runs of its texts; what the drafters learned is put back before each of them."""
 
-    def __init__(self, subject: Subject, law: Law, replayed: bool) -> None:
+    def __init__(self, subject: Subject, law: Law, replayed: bool, nodes: int, against: int) -> None:
         self._subject, self._law, self._replayed = subject, law, replayed
-        made = subject.drafters().conductor
-        self._conductor = _Counting(made.drafters, made.controller)
+        self._conductor = self._counting(nodes)
+        self._other = self._counting(against) if against else None
         self._learned: dict[str, dict[str, Any]] = {}  # what drafters hold that learn
         self.nodes = self.stood = self.steps = self.forwards = self.count = 0  # of drafted runs
-        self.last: dict[bool, Decoded] = {}  # by whether it was drafted
+        self.last: dict[bool, Decoded] = {}  # by whether it is what is measured, or what that is measured against
+
+    def _counting(self, nodes: int) -> _Counting:
+        made = self._subject.drafters(nodes).conductor
+        return _Counting(made.drafters, made.controller, Bounds(nodes, self._subject.engine.can.branches))
 
     def learn(self, prompt: int, tokens: Sequence[int]) -> None:
+        if self._other:
+            self._run(prompt, tokens, self._other)
         self._run(prompt, tokens, self._conductor)
         learning = {name: each for name, each in self._conductor.drafters.items() if isinstance(each, Immediate)}
         self._learned = {name: copy.deepcopy(vars(each)) for name, each in learning.items()}
 
-    def plain(self, prompt: int, tokens: Sequence[int]) -> float:
-        """Tokens a second. The drafters are put back before this one too: it leaves caches cold."""
-        _put_back(self._conductor, self._learned)
-        done = self.last[False] = self._run(prompt, tokens, None)
+    def other(self, prompt: int, tokens: Sequence[int]) -> float:
+        """Tokens a second, plainly or with another budget. Drafters are put back before plain decoding too: it leaves
+        caches cold."""
+        _put_back(self._other or self._conductor, self._learned)
+        done = self.last[False] = self._run(prompt, tokens, self._other)
         return done.rate
 
     def drafted(self, prompt: int, tokens: Sequence[int]) -> float:
@@ -69,7 +77,7 @@ class _Cell:
         return self._subject.bench.decode(tokens[:prompt], self._law, most, conductor, forced)
 
     def forced(self, prompt: Sequence[int]) -> Forced | None:
-        """The last drafted text on the target alone; None where it is the last plain one."""
+        """The last drafted text on the target alone; None where it is the other's."""
         ours = self.last[True].tokens
         if ours == self.last[False].tokens:
             return None
@@ -78,14 +86,14 @@ class _Cell:
         return teacher_forced(engine, 0, [*prompt, *ours], len(prompt), Sampler(self._law, engine.vocabulary.size))
 
 
-def measure(
-    subject: Subject, kind: str, temperature: float, replayed: bool, most: int, pairs: int, seconds: float
-) -> dict[str, Any]:
+def measure(subject: Subject, kind: str, temperature: float, given: Any) -> dict[str, Any]:
     """Drafters have learned from the half that is not reported, by writing it, and from nothing else: before each run
-    they are put back to that. The controller goes on from run to run, as a worker's does."""
+    they are put back to that. The controller goes on from run to run, as a worker's does. `given`: `replay`, `tokens`,
+    `pairs`, `seconds`, `nodes` and `against` of the command line."""
+    replayed, pairs = given.replay, given.pairs
     law = subject.law(temperature)
-    found = written(subject, kind, temperature, replayed, most)
-    cell = _Cell(subject, law, replayed)
+    found = written(subject, kind, temperature, replayed, given.tokens)
+    cell = _Cell(subject, law, replayed, given.nodes, given.against)
     for text, prompt, tokens in found:
         if text.half == "tune":
             cell.learn(prompt, tokens)
@@ -96,11 +104,11 @@ def measure(
     others_than_plain, gaps = 0, list[float]()
     each = -(-pairs // len(report))
     for number, (prompt, tokens) in enumerate(report):
-        contestants = partial(cell.drafted, prompt, tokens), partial(cell.plain, prompt, tokens)
+        contestants = partial(cell.drafted, prompt, tokens), partial(cell.other, prompt, tokens)
         if number:
             mine, others = alternate(*contestants, each)
         else:
-            mine, others = until_known(*contestants, each, seconds / len(report), _KNOWN * math.sqrt(len(report)))
+            mine, others = until_known(*contestants, each, given.seconds / len(report), _KNOWN * math.sqrt(len(report)))
             each = len(mine)  # all texts count alike
         rates[0].extend(mine)
         rates[1].extend(others)
@@ -109,7 +117,9 @@ def measure(
             gaps += forced.gaps
     ratio = ratio_of(*rates)
     return {
-        "what": "measured",
+        "what": "budgets" if given.against else "measured",
+        "nodes": given.nodes,
+        "against": given.against,  # so many nodes; 0: plain decoding
         "model": subject.name,
         "kind": kind,
         "temperature": temperature,
@@ -123,7 +133,7 @@ def measure(
         "acceptance": cell.stood / max(1, cell.nodes),
         "tokens_a_forward": cell.count / cell.forwards,
         "steps_drafted": cell.steps / cell.forwards,
-        "otherwise": others_than_plain,  # texts that came out otherwise than plainly
+        "otherwise": others_than_plain,  # texts that came out otherwise than by the other
         "flips": len(gaps),  # tokens of theirs that the target alone would not have chosen
         "flipped_by": max(gaps, default=0.0),  # logits
         "threads": subject.options.threads,

@@ -52,9 +52,9 @@ class Subject:
     def law(self, temperature: float) -> Law:
         return Law(temperature=temperature, seed=SEED)
 
-    def drafters(self) -> Kept:
+    def drafters(self, nodes: int = NODES) -> Kept:
         """As a worker makes them, and the draft model behind them."""
-        kept = Kept(self.engine, DraftingOptions("", self.times.rows, self.times.seconds))
+        kept = Kept(self.engine, DraftingOptions("", self.times.rows, self.times.seconds, nodes))
         if self.draft_engine and MODEL not in kept.conductor.drafters:
             kept.conductor.drafters[MODEL] = ModelDrafter(self.draft_engine, size=self.engine.vocabulary.size)
         return kept
