@@ -206,7 +206,7 @@ def _speculative_parts(
     trees = _BRANCH * placement.context * min(wanted.leaves - 1, placement.branches)
     parts += [
         Allocation(MEMORY, "draft tree branches", Bytes(trees), "anonymous"),
-        Allocation(MEMORY, "drafters' tables", drafter_tables(model.vocabulary, placement), "anonymous"),
+        Allocation(MEMORY, "drafters' tables", drafter_tables(model.vocabulary, placement, wanted.leaves), "anonymous"),
     ]
     if wanted.draft and wanted.placement and costs.draft:
         parts += [
@@ -220,10 +220,11 @@ def _speculative_parts(
     return parts
 
 
-def drafter_tables(vocabulary: int, placement: Placement) -> Bytes:
-    """What the drafters without a model keep: candidates of every token (recycling.py), n-grams, and the index of the
-    texts that run (copying.py). What they read and write are a file's pages, as of a saved sequence."""
-    ranks = max(1, min(_RANKS, vocabulary, _LARGEST_MATRIX // (4 * vocabulary)))
+def drafter_tables(vocabulary: int, placement: Placement, leaves: int) -> Bytes:
+    """What the drafters without a model keep: candidates of every token (recycling.py; where drafts are chains, one),
+    n-grams, and the index of the texts that run (copying.py). What they read and write are a file's pages, as of a
+    saved sequence."""
+    ranks = max(1, min(_RANKS, vocabulary, _LARGEST_MATRIX // (4 * vocabulary))) if leaves > 1 else 1
     texts = copied(min(placement.context, placement.sequences * _COPIED))
     return Bytes(4 * vocabulary * ranks + _NGRAMS + texts)
 

@@ -22,7 +22,7 @@ from .immediate import Guess, Immediate
 from .kept import load_kept, save_kept
 
 _LARGEST = 8_000_000  # bytes of a matrix
-_RANKS = 8  # candidates of a token at most
+_RANKS = 8  # candidates of a token at most; a chain has use for one
 _DEPTHS = 8  # that are told apart
 _SPARE = 2  # times the nodes that are wanted: some have no candidate
 _STEADY = 16  # verdicts for which a shape is kept
@@ -46,7 +46,8 @@ class Recycling(Immediate):
     is learned."""
 
     def __init__(self, vocabulary: int, leaves: int, doubt: float = 1.0) -> None:
-        self._ranks = max(1, min(_RANKS, vocabulary, _LARGEST // (4 * vocabulary)))
+        self._most = max(1, min(_RANKS, vocabulary, _LARGEST // (4 * vocabulary)))
+        self._ranks = self._most if leaves > 1 else 1
         super().__init__(Odds(_ASSUMED[: self._ranks] * _DEPTHS), doubt)
         self._leaves = leaves
         self._next = np.full((vocabulary, self._ranks), -1, np.int32)  # likeliest first; -1: none
@@ -81,15 +82,20 @@ class Recycling(Immediate):
         """Nothing is kept of one text alone."""
 
     def load(self, folder: Path, model: str) -> bool:
-        """Takes up what `save` left there for the model of this fingerprint; whether that was there and sound."""
-        payload = load_kept(folder, _NAME, model, self._next.nbytes)
-        if payload is None:
-            return False
-        found = np.frombuffer(payload, "<i4").reshape(self._next.shape)
-        if found.min() < -1 or found.max() >= len(found) or any(map(_repeats, np.array_split(found, _PARTS))):
-            return False
-        self._next[:] = found
-        return True
+        """Takes up what `save` left there for the model of this fingerprint, of chains or of trees; whether that was
+        there and sound."""
+        size = len(self._next)
+        for ranks in dict.fromkeys((self._ranks, 1, self._most)):
+            payload = load_kept(folder, _NAME, model, 4 * size * ranks)
+            if payload is None:
+                continue
+            found = np.frombuffer(payload, "<i4").reshape(size, ranks)
+            if found.min() < -1 or found.max() >= size or any(map(_repeats, np.array_split(found, _PARTS))):
+                return False
+            shared = min(ranks, self._ranks)
+            self._next[:, :shared] = found[:, :shared]
+            return True
+        return False
 
     def save(self, folder: Path, model: str) -> None:
         """Raises DiskFull, AccelError; what was there stays then."""

@@ -182,17 +182,17 @@ def held_by(make) -> tuple[int, int]:
     return now, peak
 
 
-@pytest.mark.parametrize("vocabulary", [512, 32000])
-def test_the_tables_of_drafters_take_what_was_planned_for_them(vocabulary, tmp_path):
+@pytest.mark.parametrize(("vocabulary", "leaves"), [(512, 1), (512, 2), (32000, 1), (32000, 8)])
+def test_the_tables_of_drafters_take_what_was_planned_for_them(vocabulary, leaves, tmp_path):
     def tables():
-        drafters = [Ngrams(vocabulary), Recycling(vocabulary, 1)]
+        drafters = [Ngrams(vocabulary), Recycling(vocabulary, leaves)]
         for drafter in drafters:
             drafter.save(tmp_path, "0" * 32)
             assert drafter.load(tmp_path, "0" * 32)
         return drafters
 
     _, peak = held_by(tables)
-    planned = drafter_tables(vocabulary, Placement(1, 1, "f16", 1, 1))
+    planned = drafter_tables(vocabulary, Placement(1, 1, "f16", 1, 1), leaves)
     assert 0.95 * planned < peak < 1.02 * planned
 
 

@@ -135,7 +135,7 @@ def test_where_few_tokens_are_possible_there_are_few_candidates():
 
 @pytest.mark.parametrize("vocabulary", [2, 2048, 32_000, 151_936, 250_000, 256_000, 2**18])
 def test_it_takes_less_than_8_mb_whatever_the_vocabulary(vocabulary):
-    assert Recycling(vocabulary, 1)._next.nbytes <= 8_000_000
+    assert Recycling(vocabulary, 1)._next.nbytes <= Recycling(vocabulary, 8)._next.nbytes <= 8_000_000
 
 
 def test_what_was_learned_is_there_after_a_restart(tmp_path):
@@ -145,6 +145,16 @@ def test_what_was_learned_is_there_after_a_restart(tmp_path):
     assert again.load(tmp_path, MODEL) and np.array_equal(again._next, drafter._next)
     fresh = one_draft(again, context([1]), 8)
     assert fresh and len(fresh) == 8
+
+
+def test_chains_and_trees_take_up_what_the_other_learned(tmp_path):
+    trees, chains = learned(1, 99), Recycling(SIZE, 1)
+    trees.save(tmp_path, MODEL)
+    assert chains.load(tmp_path, MODEL) and np.array_equal(chains._next, trees._next[:, :1])
+    chains.save(tmp_path, MODEL)
+    again = Recycling(SIZE, 99)
+    assert again.load(tmp_path, MODEL) and np.array_equal(again._next[:, :1], chains._next)
+    assert (again._next[:, 1:] == -1).all()
 
 
 def test_without_a_file_of_this_model_it_starts_anew(tmp_path):
