@@ -18,7 +18,7 @@ from .model import Reader
 from .reading import Reading
 from .row_costs import RowCosts
 
-_SHARE = 0.003  # of the time, that looking for guesses between plain tokens may take
+_SHARE = 0.002  # of the time, that looking for guesses between plain tokens may take
 _AT_ONCE = 2  # plain tokens that are no longer than one run of them
 _MEMORY = 0.5  # of how long a look takes, when another is seen
 _REST = 2.0  # seconds between two words on what was decided

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from .draft import Context
 
 _MANY = 32  # tokens, beyond which all the time that a look takes is reading, as it is when a text is first seen
-_SHARE = 0.004  # of a plain token's time, that it may take all who are asked to read one
+_SHARE = 0.003  # of a plain token's time, that it may take all who are asked to read one
 _MEMORY = 0.7  # of what reading takes, when it is seen once more
 _FADING = 0.97  # of the same, every time that somebody was too dear to be asked
 

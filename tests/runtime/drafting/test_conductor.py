@@ -295,10 +295,10 @@ def test_where_looking_takes_long_beside_a_token_it_is_done_seldom():
     assert conductor.is_due and conductor.pace == 1  # nothing is known
     conductor.controller.decoded(None, [5], 0.001)
     conductor._look = 0.0004
-    assert conductor.pace in (133, 134) and not conductor.is_due
-    conductor.decoded(None, [5] * 80, 0.08)
+    assert conductor.pace in (200, 201) and not conductor.is_due
+    conductor.decoded(None, [5] * 120, 0.12)
     assert not conductor.is_due
-    conductor.decoded(None, [5] * 80, 0.08)
+    conductor.decoded(None, [5] * 120, 0.12)
     assert conductor.is_due
     conductor.forget(1)  # the next text is not looked at sooner
     assert not conductor.is_due
