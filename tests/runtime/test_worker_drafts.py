@@ -91,7 +91,9 @@ def test_with_a_second_model_in_its_process_a_worker_writes_the_same(target, dra
         with Supervisor("llamacpp", llama(target, **more), drafting(llama(draft), leaves=leaves)) as supervisor:
             assert [written(supervisor, prompts, temperature) for temperature in (0.0, 0.8)] == expected
             now = supervisor.statistics()
-        assert model_of(now).asked and not model_of(now).trouble and now.drafted
+        assert model_of(now).asked and not model_of(now).trouble
+        if (target, draft) in ((demo.target(), demo.draft()), (STORIES, STORIES)):  # their guesses are worth trying
+            assert now.drafted
 
 
 def test_two_models_at_once_write_the_same_beside_one_another():
