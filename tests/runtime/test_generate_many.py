@@ -220,7 +220,8 @@ def test_every_text_is_what_it_is_alone_and_nothing_is_left_of_any(
         if reason == "cancelled":
             assert id in cancels and tokens == alone[id][0][: len(tokens)]
             # What might have become a stop string is said when it can become one no more.
-            assert stops[id] or alone[id][2].startswith(text)
+            held = [stop[:size] for stop in stops[id] for size in range(1, len(stop) + 1) if text.endswith(stop[:size])]
+            assert any(alone[id][2].startswith(text.removesuffix(each)) for each in ("", *held))
         elif reason == "GrammarError" and id in spoiled:
             assert alone[id][2].startswith(text)
         else:

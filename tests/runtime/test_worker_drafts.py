@@ -27,6 +27,7 @@ from accel.runtime.stream import Ticket
 from accel.runtime.supervisor import Supervisor
 
 STORIES = Path(__file__).resolve().parents[3] / "shared" / "assets" / "models" / "stories260K.gguf"
+ROUNDS = 20
 FLAT: dict[str, Any] = {"rows": (1, 32), "seconds": (0.001, 0.0011)}
 CHATS = [
     f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
@@ -89,11 +90,12 @@ def test_with_a_second_model_in_its_process_a_worker_writes_the_same(target, dra
         expected = [written(plain, prompts, temperature) for temperature in (0.0, 0.8)]
     for leaves in (1, 3):
         with Supervisor("llamacpp", llama(target, **more), drafting(llama(draft), leaves=leaves)) as supervisor:
-            assert [written(supervisor, prompts, temperature) for temperature in (0.0, 0.8)] == expected
-            now = supervisor.statistics()
-        assert model_of(now).asked and not model_of(now).trouble
-        if (target, draft) in ((demo.target(), demo.draft()), (STORIES, STORIES)):  # their guesses are worth trying
-            assert now.drafted
+            for _ in range(ROUNDS):  # what seems dear beside tokens this quick is tried after a while
+                assert [written(supervisor, prompts, temperature) for temperature in (0.0, 0.8)] == expected
+                now = supervisor.statistics()
+                if now.drafted:
+                    break
+        assert model_of(now).asked and not model_of(now).trouble and now.drafted
 
 
 def test_two_models_at_once_write_the_same_beside_one_another():
