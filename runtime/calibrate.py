@@ -28,7 +28,7 @@ from .search import Goal, draft_placements_to_try, placements_to_try
 T = TypeVar("T")
 Say = Callable[[str], None]
 
-_METHOD = 10  # counts up when a measurement's meaning changes, so that old ones are not believed
+_METHOD = 11  # counts up when a measurement's meaning changes, so that old ones are not believed
 _TIME_LIMIT = 120  # seconds for one child
 _HEAD_GRANULE, _MOST_HEAD = 8, 1024  # values of a head that can be timed
 _GRANULE = 8  # rows that are repacked together, at most
@@ -194,15 +194,19 @@ def _options(model: ModelSpec, placement: Placement, threads: int) -> Any:
         kv_type=placement.kv_type,
         threads=threads,
         threads_prefill=threads,
+        flash_attention=placement.fused,
     )
 
 
-def _key(run: DryRun) -> tuple[int, int, str, int, int]:
-    return run.context, run.sequences, run.kv_type, run.ubatch, run.outputs
+_Key = tuple[int, int, str, int, int, bool]
 
 
-def _key_of(placement: Placement) -> tuple[int, int, str, int, int]:
-    return placement.positions, placement.sequences, placement.kv_type, placement.ubatch, placement.outputs
+def _key(run: DryRun) -> _Key:
+    return run.context, run.sequences, run.kv_type, run.ubatch, run.outputs, run.fused
+
+
+def _key_of(placed: Placement) -> _Key:
+    return placed.positions, placed.sequences, placed.kv_type, placed.ubatch, placed.outputs, placed.fused
 
 
 def _formats(model: ModelSpec) -> list[str]:

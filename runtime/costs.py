@@ -39,6 +39,7 @@ _LEAST_SHARE = 0.2
 _USUAL_BANDWIDTH = (Rate(10e9), Rate(18e9))
 _USUAL_OVERHEAD = {1: (1e-5, 8e-6, 8e-6), 2: (1.2e-5, 1.5e-5, 1.5e-5)}  # by threads
 _USUAL_LOOK = 6e-10  # for each value of a head, with one thread
+_USUAL_LOOK_APART = 7e-10  # the same where attention is not fused: whether it is faster is to be measured
 _USUAL_VOCABULARY = Bytes.from_mib(24)
 _USUAL_PROCESS = (Bytes.from_mib(80), Bytes.from_mib(30))
 _GPU_EFFICIENCY = 0.65  # of a GPU's bandwidth in decode
@@ -60,6 +61,7 @@ class DryRun:
     kv_type: str
     ubatch: int
     outputs: int
+    fused: bool  # attention
     size: Bytes
 
 
@@ -91,7 +93,10 @@ class Look:
 
     head: int
     threads: int
-    seconds: float
+    seconds: float  # of one row
+    further: float  # of every further row of the same text
+    fused: bool = True
+    start: float = 0.0  # seconds besides, however little there is to look back at, beyond what it takes fused attention
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +148,8 @@ class Costs:
         alike = {
             run.context: run.size
             for run in self.dry_runs
-            if (run.sequences, run.kv_type, run.ubatch, run.outputs)
-            == (placement.sequences, placement.kv_type, placement.ubatch, placement.outputs)
+            if (run.sequences, run.kv_type, run.ubatch, run.outputs, run.fused)
+            == (placement.sequences, placement.kv_type, placement.ubatch, placement.outputs, placement.fused)
         }
         positions = placement.positions
         if positions in alike:
@@ -173,11 +178,13 @@ class Costs:
         rates = known.cached * more, known.streamed * min(more, wider), known.batched * more
         return Kernel(part.format, repacked, threads, *map(Rate, rates))
 
-    def look(self, head: int, threads: int) -> float:
-        """Seconds for every position that one head looks back at, as measured or usual."""
-        alike = (look for look in self.looks if look.head == head)
-        known = min(alike, key=lambda look: abs(look.threads - threads), default=Look(head, 1, head * _USUAL_LOOK))
-        return known.seconds * known.threads / threads
+    def look(self, head: int, threads: int, fused: bool, depth: int, rows: int) -> float:
+        """Seconds in which one head of so many rows of a text looks back at so many positions, as measured or usual."""
+        alike = (look for look in self.looks if (look.head, look.fused) == (head, fused))
+        usual = head * (_USUAL_LOOK if fused else _USUAL_LOOK_APART)
+        known = min(alike, key=lambda look: abs(look.threads - threads), default=Look(head, 1, usual, usual))
+        seconds = known.start + depth * (known.seconds + (rows - 1) * known.further)
+        return seconds * known.threads / threads
 
     def row_times(self, threads: int, repack: bool) -> RowTimes | None:
         """Measured so, or else as near to it as any were."""
@@ -204,9 +211,11 @@ def usual_costs(machine: Machine) -> Costs:
     return Costs(repacked=repacked)
 
 
-def decode_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
-    """One token of one sequence, at the usual depth."""
-    return step_seconds(machine, model, placement, costs, threads, 1)
+def decode_seconds(
+    machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, depth: int = USUAL_DEPTH
+) -> float:
+    """One token of one sequence, at this depth."""
+    return step_seconds(machine, model, placement, costs, threads, 1, depth)
 
 
 def prefill_seconds(machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int) -> float:
@@ -241,27 +250,34 @@ def forward_seconds(
 
 
 def step_seconds(
-    machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, rows: int
+    machine: Machine,
+    model: ModelSpec,
+    placement: Placement,
+    costs: Costs,
+    threads: int,
+    rows: int,
+    depth: int = USUAL_DEPTH,
 ) -> float:
-    """One text's next token with a draft behind it: so many rows, at the usual depth, that all have logits."""
+    """One text's next token with a draft behind it: so many rows, at this depth, that all have logits."""
     computing = forward_seconds(machine, model, placement, costs, threads, rows, logits=True)
     if placement.expert_memory:
         computing = COMPUTING * computing + reading_seconds(machine, model, placement, rows, costs.routing)
-    looking = attention_seconds(machine, model, placement, costs, threads, min(placement.context, USUAL_DEPTH))
-    return computing + rows * looking
+    depth = min(placement.context, depth)
+    return computing + attention_seconds(machine, model, placement, costs, threads, depth, rows)
 
 
 def attention_seconds(
-    machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, depth: int
+    machine: Machine, model: ModelSpec, placement: Placement, costs: Costs, threads: int, depth: int, rows: int = 1
 ) -> float:
-    """Looking back at so many positions, which a processor's every head does apart. A quantised cache saves memory, not
-    time: it is expanded as it is read."""
+    """Looking back at so many positions from so many rows of one text, which a processor's every head does apart. A
+    quantised cache saves memory, not time: it is expanded as it is read."""
     threads = _at_work(machine, threads)
     first = min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else model.layers
     near = model.kv_bytes_per_position("f16", range(first)) / bandwidth(machine, threads)
     looks = sum(heads for heads, cached in zip(model.heads[:first], model.kv_heads, strict=False) if cached)
     far = model.kv_bytes_per_position("f16", range(first, model.layers)) / gpu_bandwidth(machine)
-    return depth * (max(near, looks * costs.look(model.key_size, threads)) + far)
+    looking = looks * costs.look(model.key_size, threads, placement.fused, depth, rows)
+    return max(rows * depth * near, looking) + rows * depth * far
 
 
 def _at_work(machine: Machine, threads: int) -> int:
@@ -319,6 +335,7 @@ def _compute_bound(model: ModelSpec, placement: Placement) -> Bytes:
     ff = max(model.ff_width, model.expert_width * max(1, model.experts_used))
     row = 4 * (5 * width + 2 * ff) + 2 * placement.cells + 64 * 2**10 // max(1, placement.ubatch)
     expansion = 0 if placement.kv_type == "f16" else placement.cells * 4 * max(model.kv_heads) * model.key_size
+    row += 0 if placement.fused else 8 * placement.cells * max(model.heads)  # scores, before and after softmax
     return Bytes(placement.ubatch * row + placement.outputs * model.vocabulary * 4 + expansion)
 
 

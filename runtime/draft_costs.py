@@ -51,7 +51,8 @@ def _seconds(search: Search, placement: Placement, rows: int) -> float:
     if placement.expert_memory:
         reading = reading_seconds(search.machine, search.model, placement, rows, search.costs.routing)
         seconds = COMPUTING * seconds + reading
-    return seconds + rows * attention_seconds(*known, search.threads_prefill, min(placement.context, USUAL_DEPTH))
+    depth = min(placement.context, USUAL_DEPTH)
+    return seconds + attention_seconds(*known, search.threads_prefill, depth, rows)
 
 
 def beside(machine: Machine, goal: Goal, plan: Plan) -> tuple[Machine, Goal]:

@@ -91,6 +91,7 @@ class Placement:
     through_cache: bool = False  # those bytes are the system's cache, since pages cannot be moved into place
     stand_ins: StandIns | None = None  # for experts that count for little; None: all are exact
     speculation: Speculation | None = None  # None: nothing is drafted
+    fused: bool = True  # attention in one kernel; in several it takes a buffer more, and a processor often less time
 
     @property
     def cells(self) -> int:

@@ -27,7 +27,9 @@ _DEPTH = 512  # positions
 _BATCH = 64  # rows that stand for a prefill
 _STREAMED = Bytes.from_mib(160)  # of weights: several times what a processor's cache holds
 _CACHED = Bytes.from_mib(8)
+_FURTHER = 7  # rows beside the first, to tell what one more looks back for
 _SECONDS = 0.06  # that one time is measured for
+_LOOKING = 0.12  # the same, where it is a small difference of two that counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,8 @@ def measure_kernels(job: KernelJob) -> KernelResult:
         repacked += [format] if True in choices else []
         for repack, threads in product(choices, job.threads):
             kernels.append(_measure_kernel(job, format, repack, threads, overhead[threads]))
-    looks = tuple(_measure_look(job, head, threads) for head, threads in product(job.heads, job.threads))
-    return KernelResult(tuple(kernels), tuple(repacked), overhead, looks)
+    looks = [look for head, threads in product(job.heads, job.threads) for look in _measure_looks(job, head, threads)]
+    return KernelResult(tuple(kernels), tuple(repacked), overhead, tuple(looks))
 
 
 def _measure_overhead(job: KernelJob, threads: int) -> Overhead:
@@ -147,15 +149,28 @@ def _measure_overhead(job: KernelJob, threads: int) -> Overhead:
     return Overhead(forward, _positive(narrow_layer - narrow_bytes * per_byte), routing)
 
 
-def _measure_look(job: KernelJob, head: int, threads: int) -> Look:
+def _measure_looks(job: KernelJob, head: int, threads: int) -> tuple[Look, Look]:
+    """With fused attention and without."""
     shape = ProbeShape("Q8_0", width=256, head=head)
-    with _engine(job, shape, False, threads) as engine:
-        shallow = best_seconds(engine, 1, _SECONDS)
+    first, fused = _looking(job, shape, threads, fused=True)
+    start, apart = _looking(job, shape, threads, fused=False)
+    besides = max(start - first, 0.0) / (shape.layers * shape.heads)
+    return Look(head, threads, *fused), Look(head, threads, *apart, fused=False, start=besides)
+
+
+def _looking(job: KernelJob, shape: ProbeShape, threads: int, fused: bool) -> tuple[float, tuple[float, float]]:
+    """Seconds of one row that has nothing to look back at; of every position that a head does look back at, for one row
+    and for each further one."""
+    counts = 1, 1 + _FURTHER
+    with _engine(job, shape, False, threads, fused) as engine:
+        shallow = [best_seconds(engine, rows, _LOOKING) for rows in counts]
         for _ in range(_DEPTH // _BATCH):
             engine.forward(Batch.chain(0, [1] * _BATCH))
             engine.commit(0, range(_BATCH))
-        deep = best_seconds(engine, 1, _SECONDS, _DEPTH)
-    return Look(head, threads, max(deep - shallow, 0.0) / (_DEPTH * shape.layers * shape.heads))
+        deep = [best_seconds(engine, rows, _LOOKING, _DEPTH) for rows in counts]
+    one, many = (max(after - before, 0.0) for before, after in zip(shallow, deep, strict=True))
+    looks = _DEPTH * shape.layers * shape.heads
+    return shallow[0], (one / looks, max(many - one, 0.0) / _FURTHER / looks)
 
 
 def _is_repacked(job: KernelJob, format: str) -> bool:
@@ -192,12 +207,12 @@ def _seconds(
 
 
 @contextmanager
-def _engine(job: KernelJob, shape: ProbeShape, repack: bool, threads: int) -> Iterator[Engine]:
+def _engine(job: KernelJob, shape: ProbeShape, repack: bool, threads: int, fused: bool = True) -> Iterator[Engine]:
     from .engines import open_engine
 
     options = EngineOptions(
         str(_probe(job, shape)), context=2 * _DEPTH, batch=_BATCH, ubatch=_BATCH, outputs=1, threads=threads,
-        threads_prefill=threads, repack=repack,
+        threads_prefill=threads, repack=repack, flash_attention=fused,
     )  # fmt: skip
     engine = open_engine("llamacpp", options)
     try:

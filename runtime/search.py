@@ -20,9 +20,12 @@ MOST_CONTEXT = 2**20
 SMALL_CONTEXTS = (2048, 1024, 512)  # none below what a decoded token is assumed to look back at
 UBATCHES = (512, 128)
 WORTH = 1.5  # how much faster more threads must decode: all wait for the slowest, so on a busy machine they lose more
+WORTH_APART = 1.05  # how much faster attention must decode that is not fused: it takes memory, and prompts longer
 DRAFT_UBATCH = 128  # rows of one forward of a draft model: prompts pass through it in so many
 EXACT_KV = "f16"
 SMALLER_KV = ("q8_0", "q4_0")
+_EVEN = 0.9  # of a speed, that is given up early in a text
+_EARLY = 128  # positions that a text that has hardly begun looks back at
 _WORTH_READING = 0.98  # of what exact experts have read: with more, stand-ins change the text for nothing
 _KEPT_FREE = 0.04  # of what is free now, for the rest of the system
 _GPU_KEPT_FREE = Bytes.from_mib(704)  # driver, kernels and their workspace (seen on an H200 with CUDA 13.0)
@@ -47,10 +50,11 @@ def placements_to_try(model: ModelSpec, goal: Goal) -> list[Placement]:
     """Every shape of buffers that a plan for this goal may weigh: what is worth a dry run."""
     contexts = (*_contexts(model, goal), *small_contexts(model, goal))
     plain = [
-        _placement(model, goal, context, kind, ubatch)
+        _placement(model, goal, context, kind, ubatch, fused)
         for kind in _kv_types(model, goal)
         for context in contexts
         for ubatch in UBATCHES
+        for fused in _attention(goal, kind)
     ]
     return plain + [each.drafting(Speculation(nodes)) for each in plain for nodes in _budgets(model, goal, each)]
 
@@ -96,8 +100,15 @@ def _kv_types(model: ModelSpec, goal: Goal) -> tuple[str, ...]:
     return (EXACT_KV, *(kind for kind in SMALLER_KV if goal.approximate and kind in model.kv_types))
 
 
-def _placement(model: ModelSpec, goal: Goal, context: int, kv_type: str, ubatch: int) -> Placement:
-    return Placement(context, goal.sequences, kv_type, max(min(ubatch, context), goal.sequences), goal.sequences)
+def _attention(goal: Goal, kv_type: str) -> tuple[bool, ...]:
+    """Whether attention is fused, as far as that is worth weighing: only so is a compressed cache read, and only so
+    does no text look at what belongs to others."""
+    return (True, False) if kv_type == EXACT_KV and goal.sequences == 1 else (True,)
+
+
+def _placement(model: ModelSpec, goal: Goal, context: int, kv_type: str, ubatch: int, fused: bool = True) -> Placement:
+    rows = max(min(ubatch, context), goal.sequences)
+    return Placement(context, goal.sequences, kv_type, rows, goal.sequences, fused=fused)
 
 
 class Search:
@@ -150,6 +161,9 @@ class Search:
         for context, ubatch, repack in product(self.contexts, UBATCHES, (False, True)):
             placement = _placement(self.model, self.goal, context, self.kv_types[0], ubatch)
             yield from self._offloaded(replace(placement, repack=repack))
+            apart = replace(placement, repack=repack, fused=False)
+            if False in _attention(self.goal, placement.kv_type) and self.gain_apart(apart) > WORTH_APART:
+                yield apart
 
     def frugal(self, contexts: Sequence[int]) -> Iterator[Placement]:
         """Placements that spend nothing on speed, from the most to the least context in every format. No more goes to
@@ -221,6 +235,18 @@ class Search:
 
     def decode_seconds(self, placement: Placement) -> float:
         return decode_seconds(self.machine, self.model, placement, self.costs, self.threads(placement))
+
+    def gain_apart(self, placement: Placement) -> float:
+        """How much faster attention decodes at the usual depth that is not fused; nothing where it loses as much in a
+        text that has hardly begun."""
+        known = self.machine, self.model
+        threads = self.threads(placement)
+        early, usual = (
+            decode_seconds(*known, replace(placement, fused=True), self.costs, threads, depth)
+            / decode_seconds(*known, replace(placement, fused=False), self.costs, threads, depth)
+            for depth in (_EARLY, USUAL_DEPTH)
+        )
+        return usual if early > _EVEN else min(early, usual)
 
     def _offloaded(self, placement: Placement) -> Iterator[Placement]:
         """The placement with as much on the GPU as fits there: of whole layers, of layers without their experts, of all

@@ -30,9 +30,9 @@ class _Share:
         self.right = _MEMORY * self.right + right
         self.seen = _MEMORY * self.seen + 1
 
-    def fade(self) -> None:
-        self.right *= _FADING
-        self.seen *= _FADING
+    def fade(self, times: int) -> None:
+        self.right *= _FADING**times
+        self.seen *= _FADING**times
 
     def within(self, prior: float) -> float:
         return (self.right + _PRIOR * prior) / (self.seen + _PRIOR)
@@ -58,10 +58,10 @@ class Acceptance:
         ):
             share.add(right)
 
-    def fade(self) -> None:
-        """It was not asked: what was seen of it grows old."""
+    def fade(self, times: int = 1) -> None:
+        """It was not asked so many times: what was seen of it grows old."""
         for share in (self._all, *self._kinds.values(), *self._depths.values()):
-            share.fade()
+            share.fade(times)
 
     def of(self, kind: int, depth: int, hope: float = 0.0, own: float | None = None) -> float:
         """The share of such guesses that stand, where the one above them does; with `hope`, so many standard deviations

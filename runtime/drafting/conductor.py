@@ -19,6 +19,7 @@ from .reading import Reading
 from .row_costs import RowCosts
 
 _SHARE = 0.002  # of the time, that looking for guesses between plain tokens may take
+_GAINED = 0.05  # of the time, that it may take as long as guessing has gained more than it took
 _AT_ONCE = 2  # plain tokens that are no longer than one run of them
 _MEMORY = 0.5  # of how long a look takes, when another is seen
 _REST = 2.0  # seconds between two words on what was decided
@@ -84,7 +85,8 @@ class Conductor:
         self._rows = Counter[int]()  # how often forwards of so many rows were timed
         self._last: Turn | None = None
         self._reading = Reading()
-        self._apart = 0.0  # seconds of a turn that are accounted for elsewhere: reading, and guesses that take long
+        self._apart = 0.0  # seconds of a turn that are no part of a look: reading, and guesses that take long
+        self._asking = 0.0  # seconds of a turn in which drafters were asked
         self._looks = 0
         self._look = 0.0  # seconds that the rest of a turn takes; the first one warms up, and says nothing
         self._rested = 0.0  # tokens that one text alone went on plainly by since the last turn
@@ -105,7 +107,7 @@ class Conductor:
         turn.guesses = [None] * len(contexts)
         limits = [min(limit, self._bounds.nodes) for limit in limits]
         worth = [0.0] * len(contexts)
-        plain, self._apart = self.controller.plain(len(contexts)) / len(contexts), 0.0
+        plain, self._apart, self._asking = self.controller.plain(len(contexts)) / len(contexts), 0.0, 0.0
         for name in self._reading.affordable(self.drafters, plain):
             drafter = self.drafters[name]
             quick = self.controller.is_quick(name)
@@ -129,7 +131,10 @@ class Conductor:
         self._last = turn
         if self._tell:
             self._tell_changes(turn, self._tell)
-        took = time.perf_counter() - began - self._apart
+        took = time.perf_counter() - began
+        if self.controller.saved > 0:
+            self.controller.spent(max(0.0, took - self._asking))
+        took -= self._apart
         self._look = _MEMORY * self._look + (1 - _MEMORY) * took if self._looks > 1 else took * self._looks
         self._looks += 1
         return turn
@@ -143,6 +148,7 @@ class Conductor:
             self._give_up(name, error)
             return [NOTHING] * len(contexts)
         seconds = time.perf_counter() - start
+        self._asking += seconds
         use, guessed = self.uses[name], sum(map(len, drafts))
         use.asked += len(contexts)
         use.guessed += guessed
@@ -154,7 +160,7 @@ class Conductor:
         else:
             reading = self._reading.took(name, contexts, seconds)
         if reading:
-            self.controller.read(reading)
+            self.controller.spent(reading)
             use.reading += reading
         self.controller.drafted(name, guessed, seconds - reading)
         self._apart += reading if self.controller.is_quick(name) else seconds
@@ -211,9 +217,9 @@ class Conductor:
     @property
     def pace(self) -> int:
         """How many tokens one text alone may go on plainly before somebody looks for guesses: looking takes a small
-        share of the time at most."""
-        plain = self.controller.plain()
-        return max(1, math.ceil(self._look / (_SHARE * plain))) if plain else 1
+        share of the time at most, and a larger one while there are gains to pay for it."""
+        plain, share = self.controller.plain(), _GAINED if self.controller.saved > 0 else _SHARE
+        return max(1, math.ceil(self._look / (share * plain))) if plain else 1
 
     @property
     def is_due(self) -> bool:

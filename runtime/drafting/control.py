@@ -21,6 +21,8 @@ _KEPT = 32.0  # plain tokens' time of gains that count against later losses: who
 _MARGIN = 1.02  # by which a choice must be ahead of plain decoding: below that it is noise
 _HOPE = 1.0  # standard deviations that a choice is given the benefit of, when it is tried
 _QUICK = 0.005  # of a plain token's time
+_DECIDING = 3e-5  # seconds that it takes to decide whether to ask: who answers sooner is asked
+_REFUSED = 8  # times that it is not decided anew whether to ask who was not worth it
 _MEMORY = 0.9  # of what drafting costs, when it is seen once more
 _LENGTHS = (1, 2, 3, 4, 5, 7, 9, 11, 15, 19, 23, 31, 47, 63)  # of drafts, among which the best is looked for
 
@@ -65,6 +67,7 @@ class Controller:
     elapsed: float = 0.0  # seconds of decoding that were accounted for
     saved: float = 0.0  # of them, against plain decoding; below zero: lost
     _work: dict[str, _Work] = field(default_factory=dict)
+    _refused: dict[str, int] = field(default_factory=dict)  # how often a drafter is not considered again
     _plain: float = 0.0  # seconds of a token of one text alone, decoded plainly; 0: not seen
 
     def plain(self, texts: int = 1) -> float:
@@ -76,18 +79,29 @@ class Controller:
         next to no time always is; of others, what their guesses came to so far decides, of whatever kind."""
         if not texts or self.is_quick(drafter):
             return most if texts else 0
+        if self._is_refused(drafter):
+            return 0
         found = self._longest(drafter, texts, most, 0.0)
         if not found and self.saved - texts * self._a_node(drafter) > self._floor():
             found = self._longest(drafter, texts, most, _HOPE)
         if not found:
-            self.drafters[drafter].fade()
+            self.drafters[drafter].fade(_REFUSED)
+            self._refused[drafter] = _REFUSED - 1
         return found
+
+    def _is_refused(self, drafter: str) -> bool:
+        """Deciding anew for every token would take longer than a token of a tiny model is worth."""
+        left = self._refused.get(drafter, 0)
+        self._refused[drafter] = max(0, left - 1)
+        return left > 0
 
     def outdoes(self, drafter: str, guess: Guess | None, most: int, texts: int) -> bool:
         """Whether a drafter that takes its time should make more tokens a second than the guess at hand, for one of so
         many texts; so should now and then who is passed over for long."""
         if guess is None:
             return True
+        if self._is_refused(drafter):
+            return False
         seconds = [self.costs.of(texts * (1 + count)) / texts for count in range(most + 1)]
         best, tokens = 1 / seconds[0], 1.0
         for count, value in enumerate(sorted(self.values(guess), reverse=True)[:most], 1):
@@ -99,13 +113,14 @@ class Controller:
             tokens += share**count
             if tokens / (seconds[count] + count * a_node) > best:
                 return True
-        known.fade()
+        known.fade(_REFUSED)
+        self._refused[drafter] = _REFUSED - 1
         return False
 
     def is_quick(self, drafter: str) -> bool:
         """Whether to ask it takes next to no time, as far as is known."""
         work = self._work.get(drafter)
-        return not work or work.at_once < _QUICK * self.plain()
+        return not work or work.at_once < max(_QUICK * self.plain(), _DECIDING)
 
     def _a_node(self, drafter: str) -> float:
         """Seconds."""
@@ -227,8 +242,8 @@ class Controller:
         self._work.setdefault(drafter, _Work()).add(nodes, seconds)
         self._account(seconds, 0.0)
 
-    def read(self, seconds: float) -> None:
-        """What it took drafters to read texts: it is spent, and says nothing of what a guess takes."""
+    def spent(self, seconds: float) -> None:
+        """On reading texts, or on a look besides: that says nothing of what a guess takes."""
         self._account(seconds, 0.0)
 
     def _account(self, seconds: float, worth: float) -> None:

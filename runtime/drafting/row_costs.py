@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..costs import RowTimes
 
 _MEMORY = 0.9  # of a correction, when one more is seen
+_MOST = 3.0  # times what it was, that a correction is believed to be: another program had the processor
 _SURE = 4  # observations after which a row count's own correction counts in full
 _HOPED = 0.1  # of a row's cost, that each further one is hoped to add
 _UNKNOWN = 1e-3  # seconds of a row, before any was seen
@@ -22,6 +23,8 @@ class _Seen:
     count: int = 0
 
     def add(self, value: float) -> None:
+        if self.count:
+            value = min(value, _MOST * self.value)
         self.value = _MEMORY * self.value + (1 - _MEMORY) * value if self.count else value
         self.count += 1
 

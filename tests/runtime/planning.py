@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from accel.devices.machine import Accelerator, Machine, Memory, Processor
 from accel.offload.gguf_header import FORMATS
-from accel.runtime.costs import Costs, Kernel, RowTimes
+from accel.runtime.costs import Costs, Kernel, Look, RowTimes
 from accel.runtime.model import ModelSpec, Weights
 from accel.runtime.quality import GIVEN, OFF, OWN, Quality, StandIns
 from accel.runtime.search import Goal
@@ -127,11 +127,17 @@ measured_rows = st.builds(
     st.booleans(),
     st.floats(1e-4, 1),
 )
+measured_looks = st.builds(
+    lambda head, *seconds: (Look(head, 1, *seconds[:2]), Look(head, 1, *seconds[2:4], fused=False, start=seconds[4])),
+    st.sampled_from([8, 64, 128]),
+    *(st.floats(1e-10, 1e-6) for _ in range(5)),
+)
 costs = st.builds(
     Costs,
     process=st.just((Bytes(40 * MIB), Bytes(25 * MIB))),
     repacked=st.sampled_from([{}, {"Q4_0": 8, "Q4_K": 8}]),
     kernels=st.sampled_from([(), (*kernels("Q4_0", 4), *kernels("Q8_0", 4))]),
+    looks=st.one_of(st.just(()), measured_looks),
     rows=st.one_of(st.just(()), st.tuples(measured_rows)),
     stand_ins=st.one_of(st.just(StandIns(problem="there are none")), measured_stand_ins),
     offloads=st.booleans(),

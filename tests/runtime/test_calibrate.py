@@ -129,7 +129,7 @@ def test_kernels_are_timed_only_when_the_machine_is_calm_and_only_once(model, fi
     def child(what, job, kind):
         asked.append(job.formats)
         rates = [Kernel(format, False, 1, Rate(2e9), Rate(1e9), Rate(3e9)) for format in job.formats]
-        looks = tuple(Look(head, 1, 4e-8) for head in job.heads)
+        looks = tuple(Look(head, 1, 4e-8, 3e-8) for head in job.heads)
         return KernelResult(tuple(rates), ("Q4_0",), {1: Overhead(1e-4, 1e-5, 1e-5)}, looks)
 
     monkeypatch.setattr(calibrate, "_child", child)

@@ -31,9 +31,8 @@ PLACEMENT = Placement(4096, 1, "f16", 512, 32)
 
 
 def dry(context, size, **other):
-    return DryRun(
-        **{"context": context, "sequences": 1, "kv_type": "f16", "ubatch": 512, "outputs": 32, **other}, size=size
-    )
+    usual = {"sequences": 1, "kv_type": "f16", "ubatch": 512, "outputs": 32, "fused": True}
+    return DryRun(**{**usual, **other}, context=context, size=size)
 
 
 def test_a_dry_run_is_taken_as_it_was_and_between_two_the_line():
@@ -42,6 +41,7 @@ def test_a_dry_run_is_taken_as_it_was_and_between_two_the_line():
     assert costs.compute_buffer(model, PLACEMENT) == 400
     assert costs.compute_buffer(model, replace(PLACEMENT, context=2048)) == 200
     assert costs.compute_buffer(model, replace(PLACEMENT, context=8192)) == 800
+    assert costs.compute_buffer(model, replace(PLACEMENT, fused=False)) > 400
 
 
 @given(models, st.integers(1, 60_000), st.sampled_from(["f16", "q8_0"]))

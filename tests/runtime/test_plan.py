@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.devices.cards import card_names, load_card
-from accel.runtime.costs import Costs, RowTimes, usual_costs
+from accel.runtime.costs import Costs, Look, RowTimes, usual_costs
 from accel.runtime.footprint import GPU, MEMORY, total
 from accel.runtime.plan import Plan, Refusal, cautions, engine_options, make_plan
 from accel.runtime.search import LEAST_CONTEXT, USUAL_CONTEXT, Goal, placements_to_try
@@ -19,6 +19,7 @@ from .planning import MIB, a_machine, a_model, costs, goals, machines, models, s
 COSTS = Costs(process=(Bytes(40 * MIB), Bytes(25 * MIB)), repacked={"Q4_0": 8})
 CHOICES = {
     "context", "sequences", "kv_type", "threads", "threads_prefill", "batch", "ubatch", "outputs", "repack",
+    "flash_attention",
     "gpu_layers", "experts_in_memory", "expert_memory", "through_cache", "low_experts", "low_above", "skip_above",
     "deterministic", "draft_nodes", "draft_leaves", "draft_model",
 }  # fmt: skip
@@ -199,6 +200,19 @@ def test_a_refusal_says_what_lacks_and_offers_less_context_another_format_and_a_
     assert any(256 < (goal.context or 0) < 32768 for goal in refusal.nearest)
     assert any(goal.memory and goal.memory > least for goal in refusal.nearest)
     assert refusal.smaller and refusal.smaller[1] < model.size
+
+
+@pytest.mark.parametrize(("seconds", "start", "fused"), [(3e-8, 0, False), (5.9e-8, 0, True), (3e-8, 1e-4, True)])
+def test_attention_is_computed_in_parts_where_that_was_seen_to_be_faster(seconds, start, fused):
+    looks = Look(64, 1, 6e-8, 6e-8), Look(64, 1, seconds, seconds, fused=False, start=start)
+    machine, model = a_machine(cores=1), a_model(layers=24)
+
+    def chosen(machine=machine, **goal):
+        return planned(machine, model, Goal(**goal), Costs(looks=looks)).choices["flash_attention"].value
+
+    assert chosen() is fused
+    assert chosen(sequences=2) and chosen(approximate=True, kv_type="q8_0")
+    assert chosen(a_machine(cores=1, gpu=2**34))
 
 
 def test_threads_follow_the_measured_times():

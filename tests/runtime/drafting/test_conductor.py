@@ -336,3 +336,18 @@ def test_what_is_seen_of_a_new_text_says_nothing_of_what_a_guess_takes(clock):
     assert conductor.controller.is_quick("copying") and conductor.uses["copying"].reading == 0.5
     conductor.turn([context([1, 2, 3, 4])], [2])
     assert not conductor.controller.is_quick("copying")
+
+
+def test_while_guessing_has_gained_somebody_looks_more_often_and_that_is_paid_from_the_gains(clock):
+    conductor = conducting({"quick": Scripted(work=lambda nodes: clock.sleep(1.9e-5))})
+    conductor.controller.decoded(None, [5], 0.001)
+    for _ in range(4):
+        turn_of(conductor, [2])
+    assert conductor.pace == 10
+    conductor.controller.saved = 0.001
+    assert conductor.pace == 1
+    turn_of(conductor, [2])
+    assert conductor.controller.saved == pytest.approx(0.001 - 1.9e-5)
+    for _ in range(60):
+        turn_of(conductor, [2])
+    assert conductor.controller.saved <= 0 and conductor.pace == 10

@@ -27,6 +27,16 @@ def test_what_is_seen_of_some_rows_corrects_all(differing, rows):
     assert abs(costs.of(rows) / (times.of(rows) * differing) - 1) < 0.01
 
 
+@given(st.integers(1, 16), st.floats(10, 1000))
+def test_one_forward_that_another_program_held_up_counts_as_a_slow_one_and_no_more(rows, late):
+    costs = RowCosts(RowTimes(1, False, ROWS, (0.01, 0.012, 0.014, 0.016, 0.02)))
+    for _ in range(20):
+        costs.seen(rows, 0.01 * rows**0.25)
+    before = costs.of(rows)
+    costs.seen(rows, late * before)
+    assert before <= costs.of(rows) < 2 * before
+
+
 def test_a_curve_that_was_spoiled_by_another_program_does_not_switch_drafting_off_for_good():
     control = Controller(RowCosts(RowTimes(1, False, ROWS, (0.01, 0.9, 1.1, 1.2, 1.4))))
     right = Guess("copying", Draft.chain([1] * 7), (0,) * 7)
