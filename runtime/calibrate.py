@@ -155,7 +155,9 @@ def keep_rows(machine: Machine, model: ModelSpec, times: RowTimes, cache: Path) 
     """Keeps what a worker measured on the loaded model. Raises what a cache without room raises."""
     file = _file(cache, "model", machine.fingerprint, model.fingerprint)
     kept = _read(file, _OfModel)
-    others = (old for old in kept.rows if (old.threads, old.repack) != (times.threads, times.repack))
+    others = (
+        old for old in kept.rows if (old.threads, old.repack, old.fused) != (times.threads, times.repack, times.fused)
+    )
     _write(file, replace(kept, rows=(*others, times)))
 
 

@@ -2,10 +2,8 @@
 `calibrate.py` measures and keeps them."""
 
 import math
-import time
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from ..devices.machine import Machine
 from ..offload.curves import HitCurves
@@ -13,18 +11,11 @@ from ..offload.gguf_header import FORMATS
 from ..units import Bytes, Rate
 from .expert_costs import COMPUTING, reading_seconds
 from .footprint import Placement, first_gpu_layer, is_multiplied_on_gpu
-from .law import Law
 from .model import ModelSpec, Weights
 from .quality import StandIns
 
-if TYPE_CHECKING:
-    from .engines.base import Engine
-
 MEASURED, KERNELS = "times measured on this model", "kernels measured on this machine"  # what estimates rest on
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # forwards of so many rows are timed
-_FEWEST = 4  # forwards that are timed, however slow
-_EVEN = 8  # rows' worth of time that every count gets
-_RUN = 16  # tokens that are decoded in one call at most, to time one
 USUAL_DEPTH = 512  # positions that a decoded token is assumed to look back at
 
 _CACHED, _STREAMED = Bytes.from_mib(12), Bytes.from_mib(96)  # weights that surely are, and are not, in a core's cache
@@ -96,7 +87,7 @@ class Look:
     seconds: float  # of one row
     further: float  # of every further row of the same text
     fused: bool = True
-    start: float = 0.0  # seconds besides, however little there is to look back at, beyond what it takes fused attention
+    start: float = 0.0  # seconds more than fused attention takes, however little there is to look back at
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +101,7 @@ class RowTimes:
     seconds: tuple[float, ...]
     batch_threads: int = 0  # of more rows than one; 0: as many
     outputs: int = ROWS[-1]
+    fused: bool = True  # attention
 
     def of(self, rows: int) -> float:
         """Between two measured counts the line, beyond them the slope of the last two."""
@@ -178,23 +170,28 @@ class Costs:
         rates = known.cached * more, known.streamed * min(more, wider), known.batched * more
         return Kernel(part.format, repacked, threads, *map(Rate, rates))
 
-    def look(self, head: int, threads: int, fused: bool, depth: int, rows: int) -> float:
-        """Seconds in which one head of so many rows of a text looks back at so many positions, as measured or usual."""
+    def look(self, head: int, threads: int, fused: bool) -> Look:
+        """Looking back so, as measured or usual."""
         alike = (look for look in self.looks if (look.head, look.fused) == (head, fused))
         usual = head * (_USUAL_LOOK if fused else _USUAL_LOOK_APART)
-        known = min(alike, key=lambda look: abs(look.threads - threads), default=Look(head, 1, usual, usual))
-        seconds = known.start + depth * (known.seconds + (rows - 1) * known.further)
-        return seconds * known.threads / threads
+        known = min(alike, key=lambda look: abs(look.threads - threads), default=Look(head, 1, usual, usual, fused))
+        fewer = known.threads / threads
+        return replace(known, threads=threads, seconds=known.seconds * fewer, further=known.further * fewer)
 
-    def row_times(self, threads: int, repack: bool) -> RowTimes | None:
+    def row_times(self, threads: int, placement: Placement) -> RowTimes | None:
         """Measured so, or else as near to it as any were."""
-        return min(self.rows, key=lambda times: (times.repack != repack, abs(times.threads - threads)), default=None)
+
+        def differs(times: RowTimes) -> tuple[bool, bool, int]:
+            return times.repack != placement.repack, times.fused != placement.fused, abs(times.threads - threads)
+
+        return min(self.rows, key=differs, default=None)
 
     def rests_on(self, model: ModelSpec, threads: int, placement: Placement) -> str:
         if placement.gpu_layers:
             return "the bandwidth of the GPU and of main memory"
-        if times := self.row_times(threads, placement.repack):
-            measured = (times.threads, times.repack) == (threads, placement.repack)
+        if times := self.row_times(threads, placement):
+            opened = threads, placement.repack, placement.fused
+            measured = (times.threads, times.repack, times.fused) == opened
             return MEASURED if measured else f"{KERNELS}, and {MEASURED} opened otherwise"
         formats = {kernel.format for kernel in self.kernels}
         if {part.format for part in model.weights if part.role not in ("embedding", "other")} <= formats:
@@ -240,11 +237,11 @@ def forward_seconds(
     """One forward of so many rows at the start of a context: as the kernels let expect, set right by what was measured
     on the loaded model, with these threads or the nearest and with as many rows or the most. `logits`: of every row."""
     expected = _expected_seconds(machine, model, placement, costs, threads, rows)
-    times = costs.row_times(threads, placement.repack) if not placement.gpu_layers else None
+    times = costs.row_times(threads, placement) if not placement.gpu_layers else None
     if not times:
         return expected
     seen = min(rows, max(times.rows), times.outputs if logits else rows)
-    alike = replace(placement, repack=times.repack)
+    alike = replace(placement, repack=times.repack, fused=times.fused)
     busy = times.threads if seen == 1 else times.batch_threads or times.threads
     return expected * times.of(seen) / _expected_seconds(machine, model, alike, costs, busy, seen)
 
@@ -274,10 +271,15 @@ def attention_seconds(
     threads = _at_work(machine, threads)
     first = min(first_gpu_layer(model, placement), model.layers) if placement.gpu_layers else model.layers
     near = model.kv_bytes_per_position("f16", range(first)) / bandwidth(machine, threads)
-    looks = sum(heads for heads, cached in zip(model.heads[:first], model.kv_heads, strict=False) if cached)
     far = model.kv_bytes_per_position("f16", range(first, model.layers)) / gpu_bandwidth(machine)
-    looking = looks * costs.look(model.key_size, threads, placement.fused, depth, rows)
-    return max(rows * depth * near, looking) + rows * depth * far
+    look = costs.look(model.key_size, threads, placement.fused)
+    looking = _heads(model, first) * (look.seconds + (rows - 1) * look.further)
+    return depth * (max(rows * near, looking) + rows * far)
+
+
+def _heads(model: ModelSpec, layers: int) -> int:
+    """That look back, of the first so many layers together."""
+    return sum(heads for heads, cached in zip(model.heads[:layers], model.kv_heads, strict=False) if cached)
 
 
 def _at_work(machine: Machine, threads: int) -> int:
@@ -315,6 +317,7 @@ def _expected_seconds(
     overhead = _overhead(costs, threads)
     routed = overhead.routing * len({part.layer for part in weights if part.role == "experts"})
     beside = overhead.forward + overhead.layer * (model.layers - on_gpu) + routed + _GPU_LAYER * on_gpu
+    beside += _heads(model, model.layers - on_gpu) * costs.look(model.key_size, threads, placement.fused).start
     return near + far / gpu_bandwidth(machine) + beside
 
 
@@ -337,51 +340,6 @@ def _compute_bound(model: ModelSpec, placement: Placement) -> Bytes:
     expansion = 0 if placement.kv_type == "f16" else placement.cells * 4 * max(model.kv_heads) * model.key_size
     row += 0 if placement.fused else 8 * placement.cells * max(model.heads)  # scores, before and after softmax
     return Bytes(placement.ubatch * row + placement.outputs * model.vocabulary * 4 + expansion)
-
-
-def measure_rows(engine: "Engine", threads: int, repack: bool, seconds: float = 0.4) -> RowTimes:
-    """Times forwards of 1 to 32 rows. Sequence 0 must be empty, and is empty again. Raises EngineError."""
-    counts = [rows for rows in ROWS if rows <= min(engine.can.rows, engine.can.context)]
-    # A forward of many rows takes longer and is to be seen often too; one row is what most plans rest on.
-    share = seconds / sum(rows + _EVEN for rows in counts)
-    times = tuple(best_seconds(engine, rows, share * (rows + _EVEN)) for rows in counts)
-    return RowTimes(threads, repack, tuple(counts), times, outputs=engine.can.outputs)
-
-
-def best_seconds(engine: "Engine", rows: int, seconds: float, depth: int = 0) -> float:
-    """The fastest of several forwards of so many rows: other processes only ever slow one down. Sequence 0 must hold
-    `depth` positions, and holds them again."""
-
-    timed = _decoded if rows == 1 and engine.can.decodes else _forwarded
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < _FEWEST or time.perf_counter() < end:
-        left = (end - time.perf_counter()) / _FEWEST / min(times, default=math.inf)
-        times.append(timed(engine, rows, max(1, min(_RUN, int(left))), len(times)))
-        engine.truncate(0, depth)
-    return min(times)
-
-
-def _forwarded(engine: "Engine", rows: int, *_: int) -> float:
-    from .engines.base import Batch
-
-    tokens = [7919 * (i + 1) % engine.vocabulary.size for i in range(rows)]  # different ones use different experts
-    batch = Batch.chain(0, tokens, wants="all" if rows <= engine.can.outputs else "last")
-    start = time.perf_counter()
-    engine.forward(batch)
-    return time.perf_counter() - start
-
-
-def _decoded(engine: "Engine", _: int, run: int, seed: int) -> float:
-    """One token of so many, as a worker decodes: without Python between two of them."""
-    from .engines.base import Chosen, Stop
-    from .sampling import Sampler
-
-    sampler, chosen, stop = Sampler(Law(seed=seed), engine.vocabulary.size), Chosen(), Stop()
-    start = time.perf_counter()
-    tokens = engine.decode(0, 1, sampler, run, chosen, stop)
-    spent = time.perf_counter() - start
-    return spent / len(tokens) if tokens else _forwarded(engine, 1)
 
 
 def bits(format: str) -> float:

@@ -164,7 +164,7 @@ class EngineThread:
         return True
 
     def _measure(self, engine: Engine, request: messages.Measure) -> messages.Measured:
-        from .costs import measure_rows
+        from .timing import measure_rows
 
         times = measure_rows(engine, 0, False, request.seconds)  # the front knows how it was opened
         if self._drafts:

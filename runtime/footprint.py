@@ -343,6 +343,8 @@ def kernel_rows(model: ModelSpec, placement: Placement) -> Bytes:
     )
     half = any(part.format in ("F16", "BF16") for part in model.weights if part.role != "embedding")
     row = widest * 2 if half else widest * 1.15  # 8 bits a value and the scales
+    if not placement.fused:  # then what is multiplied with the values is as wide as the context
+        row = max(row, 2 * placement.cells * max(model.heads))
     return Bytes(placement.ubatch * (row + 8 * model.experts * model.experts_used))
 
 

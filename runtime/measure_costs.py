@@ -16,14 +16,16 @@ from ..devices.files import take_room, write_error
 from ..devices.resident import give_back_freed_memory, resident
 from ..errors import AccelError, DiskFull
 from ..units import Bytes, Rate, from_json, to_json
-from .costs import Kernel, Look, Overhead, best_seconds
+from .costs import Kernel, Look, Overhead
 from .engines.base import Batch, Engine
 from .engines.options import EngineOptions
 from .model import ModelSpec
 from .probe_model import ProbeShape, write_probe
+from .timing import best_seconds
 
 FAILED = 3  # exit code: stdout holds a Failure
 _DEPTH = 512  # positions
+_ROOM = 8192  # positions of a usual context: how far apart values lie may depend on it
 _BATCH = 64  # rows that stand for a prefill
 _STREAMED = Bytes.from_mib(160)  # of weights: several times what a processor's cache holds
 _CACHED = Bytes.from_mib(8)
@@ -211,7 +213,7 @@ def _engine(job: KernelJob, shape: ProbeShape, repack: bool, threads: int, fused
     from .engines import open_engine
 
     options = EngineOptions(
-        str(_probe(job, shape)), context=2 * _DEPTH, batch=_BATCH, ubatch=_BATCH, outputs=1, threads=threads,
+        str(_probe(job, shape)), context=_ROOM, batch=_BATCH, ubatch=_BATCH, outputs=1, threads=threads,
         threads_prefill=threads, repack=repack, flash_attention=fused,
     )  # fmt: skip
     engine = open_engine("llamacpp", options)

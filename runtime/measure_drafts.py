@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from ..errors import AccelError, EngineError, TemplateError
-from .costs import RowTimes, measure_rows
+from .costs import RowTimes
 from .drafting.agreement import Text, agreement, guess_seconds, write
 from .drafting.foreign import Foreign, model_drafter
 from .drafting.payoff import DEEPEST
@@ -18,6 +18,7 @@ from .law import Law
 from .lines import Tell, answer
 from .routing import BEGINNINGS
 from .template import ChatTemplate
+from .timing import measure_rows
 
 TEMPERATURES = (0.0, 0.8)
 QUESTIONS = (
@@ -60,7 +61,7 @@ def measure(job: DraftsJob, tell: Tell) -> DraftsResult:
     or it writes too little."""
     with _open(job.target, tell, "opening the target") as target:
         tell("timing the target", 0.0)
-        rows = measure_rows(target, job.target.threads, job.target.repack, _MEASURE_SECONDS)
+        rows = measure_rows(target, job.target.threads, job.target.repack, _MEASURE_SECONDS, job.target.flash_attention)
         texts = list(_texts(target, job.tokens, tell))
         if sum(len(text.tokens) - text.prompt >= DEEPEST for _, text in texts) < len(TEMPERATURES):
             raise EngineError(

@@ -172,6 +172,7 @@ def time_rows(plan: Plan, worker: Supervisor) -> None:
     times = worker.measure(MEASURE_SECONDS)
     threads, batch_threads = (int(plan.choices[name].value) for name in ("threads", "threads_prefill"))
     outputs = int(plan.choices["outputs"].value)
-    rows = RowTimes(threads, bool(plan.choices["repack"].value), times.rows, times.seconds, batch_threads, outputs)
+    repack, fused = (bool(plan.choices[name].value) for name in ("repack", "flash_attention"))
+    rows = RowTimes(threads, repack, times.rows, times.seconds, batch_threads, outputs, fused)
     with suppress(AccelError):
         keep_rows(plan.machine, plan.model, rows, cache_dir())

@@ -181,7 +181,7 @@ def _plan(search: Search, placement: Placement) -> Plan:
         prefill=_estimate(prefill_seconds(*known, search.threads_prefill), 0.0, rests_on),
         decode=_estimate(decode, full - usual, rests_on),
         stand_ins=_compared(search, placement, full - usual, rests_on),
-        row_times=search.costs.row_times(threads, placement.repack),
+        row_times=search.costs.row_times(threads, placement),
         speculation=placement.speculation,
         drafting=tuple(curve),
     )

@@ -293,7 +293,7 @@ class Search:
 
     def knows_steps(self, plain: Placement, points: Sequence[Point]) -> bool:
         """Whether steps with as many nodes as fit were timed on the model, where a worker would time them."""
-        times = self.costs.row_times(self.threads(plain), plain.repack)
+        times = self.costs.row_times(self.threads(plain), plain)
         most = max((point.nodes for point in points if point.fits), default=0)
         return bool(plain.gpu_layers or plain.expert_memory) or (times is not None and times.outputs > most)
 

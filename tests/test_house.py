@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ["devices", "offload", "runtime", "exporters"]  # each may import those before it
 PURE = [
     *("runtime/plan.py", "runtime/search.py", "runtime/reasons.py", "runtime/footprint.py", "runtime/expert_costs.py"),
+    "runtime/costs.py",
     "runtime/speculation.py",
     "runtime/drafting/reading.py",
     *("runtime/quality.py", "runtime/thresholds.py", "runtime/drafting/payoff.py", "runtime/drafting/fit.py"),

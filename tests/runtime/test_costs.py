@@ -9,19 +9,15 @@ from hypothesis import strategies as st
 from accel.runtime.costs import (
     KERNELS,
     MEASURED,
-    ROWS,
     Costs,
     DryRun,
     RowTimes,
     attention_seconds,
     decode_seconds,
     forward_seconds,
-    measure_rows,
     prefill_seconds,
     usual_costs,
 )
-from accel.runtime.engines import open_engine
-from accel.runtime.engines.options import FakeOptions
 from accel.runtime.footprint import Placement
 from accel.units import Bytes
 
@@ -109,11 +105,3 @@ def test_instruction_sets_tell_what_is_repacked():
     assert usual_costs(a_machine()).repacked["Q4_0"] == 8  # avx2
     none = a_machine()
     assert usual_costs(replace(none, processor=replace(none.processor, features=()))).repacked == {}
-
-
-def test_rows_are_timed_on_an_engine_which_is_left_empty():
-    engine = open_engine("fake", FakeOptions(batch=16, outputs=16, seconds_per_row=1e-4))
-    times = measure_rows(engine, threads=3, repack=True, seconds=0.01)
-    assert times.rows == tuple(rows for rows in ROWS if rows <= 16)
-    assert len(times.seconds) == len(times.rows) and times.seconds[-1] > times.seconds[0] > 0
-    assert (times.threads, times.repack, engine.length(0)) == (3, True, 0)

@@ -1,10 +1,11 @@
 """Predicted against measured: peak memory of a worker that does all it may be asked for, anonymous and mapped apart,
 and decode speed, each in a fresh process.
 
-    python tools/bench/memory.py MODEL.gguf ... [--contexts 512,4096,16384] [--kv f16,q8_0] [--repack yes,no]
+    python tools/bench/memory.py MODEL.gguf ... [--contexts 512,4096,16384] [--kv f16,q8_0] [--repack yes,no] [--apart]
 
 One JSON line for every configuration and a table at the end. A prediction holds when it is not below what was
-measured, and above it by no more than the larger of 5% and 16 MiB; a speed when it is off by no more than 25%.
+measured, and above it by no more than the larger of 5% and 16 MiB; a speed when it is off by no more than 25%. With
+--apart attention is not fused, and one sequence has all of the context.
 """
 
 import argparse
@@ -45,22 +46,23 @@ COLUMNS = (
 )
 
 
-def compare(path: Path, context: int, kv_type: str, repack: bool, threads: int, speed: bool) -> dict[str, Any] | None:
+def compare(path: Path, context: int, kv_type: str, repack: bool, given: argparse.Namespace) -> dict[str, Any] | None:
     """One configuration, or None where the model cannot have it."""
     model = replace(ModelSpec.read(path), context=context)  # also beyond what it was trained for
     if kv_type not in model.kv_types:
         return None
-    sequences = -(-context // ROWS)
+    threads, speed = given.threads, not given.memory_only
+    sequences = 1 if given.apart else -(-context // ROWS)
     machine, goal = this_machine(), Goal(context=context, sequences=sequences, kv_type=kv_type)
-    placement = Placement(context, sequences, kv_type, ROWS, sequences, repack)
+    placement = Placement(context, sequences, kv_type, ROWS, sequences, repack, fused=not given.apart)
     costs = replace(known_costs(machine, model, goal, cache_dir()), rows=())
     if speed:
         costs = time_kernels(machine, model, costs, cache_dir(), say=lambda doing: print(doing, file=sys.stderr))
     options = EngineOptions(
         str(path), context, sequences, batch=ROWS, ubatch=ROWS, outputs=placement.outputs, kv_type=kv_type,
-        threads=threads, threads_prefill=threads, repack=repack,
+        threads=threads, threads_prefill=threads, repack=repack, flash_attention=not given.apart,
     )  # fmt: skip
-    peak = held(options)
+    peak = held(options, context // sequences)
     parts = footprint(model, placement, costs)
     anonymous, mapped, _ = of_worker(parts)
     found = {
@@ -78,10 +80,10 @@ def compare(path: Path, context: int, kv_type: str, repack: bool, threads: int, 
     return found
 
 
-def held(options: EngineOptions) -> Peak:
+def held(options: EngineOptions, rows: int) -> Peak:
     """What a worker of its own holds at most, from its start."""
     with TemporaryDirectory() as folder, Supervisor("llamacpp", options) as worker, Peak(worker) as peak:
-        exercise(worker, ROWS, Path(folder))
+        exercise(worker, rows, Path(folder))
     return peak
 
 
@@ -141,13 +143,14 @@ def main() -> int:
     parser.add_argument("--kv", default="f16,q8_0")
     parser.add_argument("--repack", default="yes,no")
     parser.add_argument("--threads", type=int, default=this_machine().processor.cores)
+    parser.add_argument("--apart", action="store_true", help="attention that is not fused")
     parser.add_argument("--memory-only", action="store_true", help="measure no speed")
     given = parser.parse_args()
     print(json.dumps(environment()))
     choices = (given.models, map(int, given.contexts.split(",")), given.kv.split(","), given.repack.split(","))
     results = []
     for path, context, kv_type, repack in itertools.product(*choices):
-        found = compare(path, context, kv_type, repack == "yes", given.threads, not given.memory_only)
+        found = compare(path, context, kv_type, repack == "yes", given)
         if found:
             print(json.dumps(found), flush=True)
             results.append(found)

@@ -5,12 +5,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from accel.runtime.costs import RowTimes, measure_rows
+from accel.runtime.costs import RowTimes
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.base import Batch, Chosen, Stop
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.law import Law
 from accel.runtime.sampling import Sampler
+from accel.runtime.timing import measure_rows
 from accel.units import from_json, to_json
 
 DECODED, RUNS, TRIES = 48, 3, 60
@@ -27,7 +28,7 @@ class Measured:
 def measure(options: EngineOptions) -> Measured:
     """In this process, which must be fresh."""
     engine: Any = open_engine("llamacpp", options)
-    rows = measure_rows(engine, options.threads, options.repack)
+    rows = measure_rows(engine, options.threads, options.repack, fused=options.flash_attention)
     return Measured(decode_rate(engine), rows)
 
 

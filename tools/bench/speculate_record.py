@@ -14,7 +14,7 @@ from speculate_replay import Bench
 from speculate_simulate import MODEL
 from speculate_texts import Text, texts
 
-from accel.runtime.costs import RowTimes, measure_rows
+from accel.runtime.costs import RowTimes
 from accel.runtime.drafting.draft import Context
 from accel.runtime.drafting.make import Kept
 from accel.runtime.drafting.model import ModelDrafter
@@ -27,6 +27,7 @@ from accel.runtime.plan import engine_options
 from accel.runtime.planning import goal_of, plan_or_raise, this_machine
 from accel.runtime.sampling import Sampler
 from accel.runtime.settings import Settings
+from accel.runtime.timing import measure_rows
 
 CONTEXT = 4096
 NODES = 31  # of a draft, whatever a plan would think of them
@@ -47,7 +48,9 @@ class Subject:
         self.bench = Bench(self.engine)
         self.draft_engine: Engine | None = open_engine("llamacpp", plan_options(draft, threads)) if draft else None
         self.costs: dict[str, tuple[float, tuple[float, ...]]] = {}  # of steps, by kind of text: of how long a one
-        self.times: RowTimes = measure_rows(self.engine, self.options.threads, self.options.repack, 1.0)
+        self.times: RowTimes = measure_rows(
+            self.engine, self.options.threads, self.options.repack, 1.0, self.options.flash_attention
+        )
 
     def law(self, temperature: float) -> Law:
         return Law(temperature=temperature, seed=SEED)
