@@ -20,6 +20,7 @@ from .row_costs import RowCosts
 
 _SHARE = 0.002  # of the time, that looking for guesses between plain tokens may take
 _GAINED = 0.05  # of the time, that it may take as long as guessing has gained more than it took
+_LARGE = 32  # rows of a forward, as which a prompt is read
 _AT_ONCE = 2  # plain tokens that are no longer than one run of them
 _MEMORY = 0.5  # of how long a look takes, when another is seen
 _REST = 2.0  # seconds between two words on what was decided
@@ -107,16 +108,19 @@ class Conductor:
         turn.guesses = [None] * len(contexts)
         limits = [min(limit, self._bounds.nodes) for limit in limits]
         worth = [0.0] * len(contexts)
-        plain, self._apart, self._asking = self.controller.plain(len(contexts)) / len(contexts), 0.0, 0.0
-        for name in self._reading.affordable(self.drafters, plain):
-            drafter = self.drafters[name]
+        self._apart, self._asking = 0.0, 0.0
+        for name, drafter in list(self.drafters.items()):
             quick = self.controller.is_quick(name)
             places = [
                 at
                 for at, limit in enumerate(limits)
-                if limit and (quick or self.controller.outdoes(name, turn.guesses[at], limit, len(limits)))
+                if limit
+                and (quick or self.controller.outdoes(name, turn.guesses[at], limit, len(limits)))
+                and self._may_read(name, contexts[at])
             ]
-            limit = self.controller.limit(name, len(places), max((limits[at] for at in places), default=0))
+            most = max((limits[at] for at in places), default=0)
+            reading = sum(self._reading.cost(name, contexts[at]) for at in places) if name in self._readers else 0.0
+            limit = self.controller.limit(name, len(places), most, reading)
             if not limit:
                 continue
             turn.asked[name] = places
@@ -139,6 +143,12 @@ class Conductor:
         self._looks += 1
         return turn
 
+    def _may_read(self, name: str, context: Context) -> bool:
+        """Who has an engine of its own may where its guesses should pay, which the controller knows."""
+        gains = max(0.0, self.controller.saved)
+        row = self.controller.costs.of(_LARGE) / _LARGE
+        return name in self._readers or self._reading.affords(name, context, row, gains)
+
     def _drafts(self, name: str, drafter: Drafter, contexts: Sequence[Context], limits: Sequence[int]) -> list[Draft]:
         start = time.perf_counter()
         try:
@@ -154,11 +164,12 @@ class Conductor:
         use.guessed += guessed
         use.seconds += seconds
         if reader := self._readers.get(name):
-            reading = min(seconds, reader.reading)
+            reading = self._reading.took(name, contexts, seconds, min(seconds, reader.reading))
             if reader.given_up and reader.trouble:
                 self._give_up(name, reader.trouble)
         else:
             reading = self._reading.took(name, contexts, seconds)
+            self._reading.paid(max(0.0, reading - max(0.0, self.controller.saved)))
         if reading:
             self.controller.spent(reading)
             use.reading += reading
@@ -202,6 +213,7 @@ class Conductor:
                 use.stood += len(verdict.path)
             self.heard += len(verdict.tokens)
         self._rows[count] += 1
+        self._reading.earned(seconds)
         self.controller.stepped(turn.guesses, [verdict.tokens for verdict in verdicts], seconds, count)
         for name, drafter in list(self.drafters.items()):
             asked = turn.asked.get(name, [])
@@ -231,6 +243,7 @@ class Conductor:
         """One text alone went on plainly by these tokens, after a turn that was due or without one."""
         self.heard += len(tokens)
         self._rows[1] += 1
+        self._reading.earned(seconds)
         self._rested = len(tokens) if turn else self._rested + len(tokens)
         self.controller.decoded(turn.guesses[0] if turn else None, tokens, seconds)
 

@@ -74,15 +74,16 @@ class Controller:
         """Seconds of one step that gives each of so many texts one token."""
         return self._plain if texts == 1 and self._plain else self.costs.of(texts)
 
-    def limit(self, drafter: str, texts: int, most: int) -> int:
+    def limit(self, drafter: str, texts: int, most: int, reading: float = 0.0) -> int:
         """How many nodes a drafter should guess for each of so many texts; 0: it is not worth asking. Who guesses in
-        next to no time always is; of others, what their guesses came to so far decides, of whatever kind."""
+        next to no time always is; of others, what their guesses came to so far decides, of whatever kind. `reading`:
+        seconds that it would read before it guesses, too long for a mere trial perhaps."""
         if not texts or self.is_quick(drafter):
             return most if texts else 0
         if self._is_refused(drafter):
             return 0
         found = self._longest(drafter, texts, most, 0.0)
-        if not found and self.saved - texts * self._a_node(drafter) > self._floor():
+        if not found and self.saved - texts * self._a_node(drafter) - reading > self._floor():
             found = self._longest(drafter, texts, most, _HOPE)
         if not found:
             self.drafters[drafter].fade(_REFUSED)

@@ -1,14 +1,13 @@
-"""What it takes drafters to read texts. Beside a token of a tiny model that is much, and who takes so long is not
-asked: reading is paid for every token, whether anybody guesses or not. Pure."""
+"""What it takes drafters to read texts, and whether they may: a prompt is read for every answer, whether anybody
+guesses or not. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from .draft import Context
 
 _MANY = 32  # tokens, beyond which all the time that a look takes is reading, as it is when a text is first seen
-_SHARE = 0.003  # of a plain token's time, that it may take all who are asked to read one
+_SHARE = 0.003  # of the time, that reading may take
 _MEMORY = 0.7  # of what reading takes, when it is seen once more
-_FADING = 0.97  # of the same, every time that somebody was too dear to be asked
 
 
 class Reading:
@@ -17,31 +16,40 @@ class Reading:
     def __init__(self) -> None:
         self._lengths: dict[str, dict[int, int]] = {}  # of texts, as far as they were read
         self._each: dict[str, float] = {}  # seconds of a token
+        self._left = 0.0  # seconds that may be spent on reading
 
-    def affordable(self, drafters: Iterable[str], plain: float) -> list[str]:
-        """Those of them, in their order, who together read a token in a small share of the seconds that one takes to
-        decode plainly."""
-        left, found = _SHARE * plain, list[str]()
-        for name in drafters:
-            each = self._each.get(name, 0.0)
-            if each <= left:
-                left -= each
-                found.append(name)
-            else:
-                self._each[name] *= _FADING
-        return found
+    def earned(self, seconds: float) -> None:
+        """In which tokens were decoded."""
+        self._left += _SHARE * seconds
 
-    def took(self, drafter: str, contexts: Sequence[Context], seconds: float) -> float:
-        """A drafter looked at these texts, in so many seconds: how many of them it read."""
+    def paid(self, seconds: float) -> None:
+        self._left -= seconds
+
+    def cost(self, drafter: str, context: Context) -> float:
+        """Seconds that it should take to read what the drafter has not of a text."""
+        unread = len(context.tokens) - self._lengths.get(drafter, {}).get(context.number, 0)
+        return unread * self._each.get(drafter, 0.0)
+
+    def affords(self, drafter: str, context: Context, row: float, gains: float) -> bool:
+        """Whether the drafter may read a text: in next to no time beside the forward that a prompt passes through, at
+        `row` seconds a token; in what is left for it; or paid from so many seconds that guesses have gained."""
+        each = self._each.get(drafter, 0.0)
+        return each <= _SHARE * row or self.cost(drafter, context) <= self._left + gains
+
+    def took(self, drafter: str, contexts: Sequence[Context], seconds: float, told: float | None = None) -> float:
+        """A drafter looked at these texts, in so many seconds: how many of them it read, as it told itself or may be
+        thought."""
         lengths = self._lengths.setdefault(drafter, {})
         grown = sum(len(context.tokens) - lengths.get(context.number, 0) for context in contexts)
         new = any(context.number not in lengths for context in contexts)
         lengths.update((context.number, len(context.tokens)) for context in contexts)
         if grown < _MANY:
-            return seconds if new else min(seconds, grown * self._each.get(drafter, 0.0))
-        before = self._each.get(drafter, seconds / grown)
-        self._each[drafter] = _MEMORY * before + (1 - _MEMORY) * seconds / grown
-        return seconds
+            thought = seconds if new else min(seconds, grown * self._each.get(drafter, 0.0))
+            return thought if told is None else told
+        reading = seconds if told is None else told
+        before = self._each.get(drafter, reading / grown)
+        self._each[drafter] = _MEMORY * before + (1 - _MEMORY) * reading / grown
+        return reading
 
     def forget(self, number: int) -> None:
         for lengths in self._lengths.values():

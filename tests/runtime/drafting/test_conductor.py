@@ -86,7 +86,7 @@ class Model(Scripted):
 
 
 class Eager(Controller):
-    def limit(self, drafter: str, texts: int, most: int) -> int:
+    def limit(self, drafter: str, texts: int, most: int, reading: float = 0.0) -> int:
         return most if texts else 0
 
     def decide(self, guesses: Sequence[Guess | None]) -> list[Guess | None]:
@@ -304,17 +304,28 @@ def test_where_looking_takes_long_beside_a_token_it_is_done_seldom():
     assert not conductor.is_due
 
 
-def test_who_reads_too_slowly_beside_a_token_is_not_asked_and_is_tried_again_later(clock):
+def test_who_took_long_to_read_is_asked_again_once_that_was_a_small_share_of_the_time(clock):
     slow = Scripted(chain(1, 2), work=lambda nodes: clock.sleep(0.1))
     conductor = conducting({"slow": slow}, kind=Eager)
     text = context(list(range(100)))
     conductor.controller.decoded(None, [5], 0.01)
     assert conductor.turn([text], [2]).asked  # nobody knows yet
-    assert not conductor.turn([text], [2]).asked  # a millisecond for a token of ten
-    for _ in range(200):
-        if conductor.turn([text], [2]).asked:
-            return
-    raise AssertionError("it was never asked again")
+    for _ in range(30):
+        assert not conductor.turn([text], [2]).asked
+        conductor.decoded(None, [5], 1.0)
+    for _ in range(5):
+        conductor.decoded(None, [5], 1.0)
+    assert conductor.turn([text], [2]).asked
+
+
+def test_no_text_is_read_by_a_model_only_to_try_it_where_that_takes_long(clock):
+    model = Model(work=lambda nodes: clock.sleep(0.5))
+    conductor = conducting({"model": model})
+    conductor.controller.decoded(None, [5], 0.01)
+    model.reading = 0.49
+    assert conductor.turn([context(list(range(100)))], [2]).asked  # nobody knows yet
+    for number in range(1, 20):
+        assert not conductor.turn([context(list(range(100)), number)], [2]).asked
 
 
 def test_how_often_somebody_looks_is_set_neither_by_the_first_look_nor_by_a_guess_that_takes_long(clock):
