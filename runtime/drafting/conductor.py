@@ -21,6 +21,7 @@ from .row_costs import RowCosts
 _SHARE = 0.002  # of the time, that looking for guesses between plain tokens may take
 _GAINED = 0.05  # of the time, that it may take as long as guessing has gained more than it took
 _LARGE = 32  # rows of a forward, as which a prompt is read
+_WITH_LEAVING = 2.0  # times what a look takes itself: the engine's own loop is left for it, and entered again
 _AT_ONCE = 2  # plain tokens that are no longer than one run of them
 _MEMORY = 0.5  # of how long a look takes, when another is seen
 _REST = 2.0  # seconds between two words on what was decided
@@ -135,10 +136,9 @@ class Conductor:
         self._last = turn
         if self._tell:
             self._tell_changes(turn, self._tell)
-        took = time.perf_counter() - began
+        took = _WITH_LEAVING * (time.perf_counter() - began - self._apart)
         if self.controller.saved > 0:
-            self.controller.spent(max(0.0, took - self._asking))
-        took -= self._apart
+            self.controller.spent(max(0.0, took - (self._asking - self._apart)))
         self._look = _MEMORY * self._look + (1 - _MEMORY) * took if self._looks > 1 else took * self._looks
         self._looks += 1
         return turn
@@ -169,7 +169,7 @@ class Conductor:
                 self._give_up(name, reader.trouble)
         else:
             reading = self._reading.took(name, contexts, seconds)
-            self._reading.paid(max(0.0, reading - max(0.0, self.controller.saved)))
+            self._reading.paid(name, max(0.0, reading - max(0.0, self.controller.saved)))
         if reading:
             self.controller.spent(reading)
             use.reading += reading
@@ -213,7 +213,7 @@ class Conductor:
                 use.stood += len(verdict.path)
             self.heard += len(verdict.tokens)
         self._rows[count] += 1
-        self._reading.earned(seconds)
+        self._reading.elapsed(seconds)
         self.controller.stepped(turn.guesses, [verdict.tokens for verdict in verdicts], seconds, count)
         for name, drafter in list(self.drafters.items()):
             asked = turn.asked.get(name, [])
@@ -243,7 +243,7 @@ class Conductor:
         """One text alone went on plainly by these tokens, after a turn that was due or without one."""
         self.heard += len(tokens)
         self._rows[1] += 1
-        self._reading.earned(seconds)
+        self._reading.elapsed(seconds)
         self._rested = len(tokens) if turn else self._rested + len(tokens)
         self.controller.decoded(turn.guesses[0] if turn else None, tokens, seconds)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from .draft import Context
 
 _MANY = 32  # tokens, beyond which all the time that a look takes is reading, as it is when a text is first seen
-_SHARE = 0.003  # of the time, that reading may take
+_SHARE = 0.003  # of the time, that reading may take each
 _MEMORY = 0.7  # of what reading takes, when it is seen once more
 
 
@@ -16,14 +16,16 @@ class Reading:
     def __init__(self) -> None:
         self._lengths: dict[str, dict[int, int]] = {}  # of texts, as far as they were read
         self._each: dict[str, float] = {}  # seconds of a token
-        self._left = 0.0  # seconds that may be spent on reading
+        self._elapsed = 0.0  # seconds
+        self._paid: dict[str, float] = {}  # seconds
 
-    def earned(self, seconds: float) -> None:
+    def elapsed(self, seconds: float) -> None:
         """In which tokens were decoded."""
-        self._left += _SHARE * seconds
+        self._elapsed += seconds
 
-    def paid(self, seconds: float) -> None:
-        self._left -= seconds
+    def paid(self, drafter: str, seconds: float) -> None:
+        """What a drafter read, as far as no gains paid for it. The first time tells what it takes, and is free."""
+        self._paid[drafter] = self._paid[drafter] + seconds if drafter in self._paid else 0.0
 
     def cost(self, drafter: str, context: Context) -> float:
         """Seconds that it should take to read what the drafter has not of a text."""
@@ -34,7 +36,8 @@ class Reading:
         """Whether the drafter may read a text: in next to no time beside the forward that a prompt passes through, at
         `row` seconds a token; in what is left for it; or paid from so many seconds that guesses have gained."""
         each = self._each.get(drafter, 0.0)
-        return each <= _SHARE * row or self.cost(drafter, context) <= self._left + gains
+        left = _SHARE * self._elapsed - self._paid.get(drafter, 0.0) + gains
+        return each <= _SHARE * row or self.cost(drafter, context) <= left
 
     def took(self, drafter: str, contexts: Sequence[Context], seconds: float, told: float | None = None) -> float:
         """A drafter looked at these texts, in so many seconds: how many of them it read, as it told itself or may be

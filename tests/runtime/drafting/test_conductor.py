@@ -310,6 +310,7 @@ def test_who_took_long_to_read_is_asked_again_once_that_was_a_small_share_of_the
     text = context(list(range(100)))
     conductor.controller.decoded(None, [5], 0.01)
     assert conductor.turn([text], [2]).asked  # nobody knows yet
+    text = context(list(range(100)), number=1)
     for _ in range(30):
         assert not conductor.turn([text], [2]).asked
         conductor.decoded(None, [5], 1.0)
@@ -354,11 +355,11 @@ def test_while_guessing_has_gained_somebody_looks_more_often_and_that_is_paid_fr
     conductor.controller.decoded(None, [5], 0.001)
     for _ in range(4):
         turn_of(conductor, [2])
-    assert conductor.pace == 10
+    assert conductor.pace == 19
     conductor.controller.saved = 0.001
     assert conductor.pace == 1
     turn_of(conductor, [2])
-    assert conductor.controller.saved == pytest.approx(0.001 - 1.9e-5)
+    assert conductor.controller.saved == pytest.approx(0.001 - 2 * 1.9e-5)
     for _ in range(60):
         turn_of(conductor, [2])
-    assert conductor.controller.saved <= 0 and conductor.pace == 10
+    assert conductor.controller.saved <= 0 and conductor.pace == 19

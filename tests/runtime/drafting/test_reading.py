@@ -15,13 +15,14 @@ NEW = context(list(range(200)), number=1)
 def test_reading_takes_a_small_share_of_the_time_but_for_the_first_text(steps, each):
     reading, spent, elapsed = Reading(), 0.0, 0.0
     reading.took("some", [LONG], 100 * each)
+    reading.paid("some", 100 * each)
     for number, (seconds, tokens) in enumerate(steps, 1):
-        reading.earned(seconds)
+        reading.elapsed(seconds)
         elapsed += seconds
         text = context(list(range(tokens)), number=number)
         if reading.affords("some", text, 0.0, 0.0):
             spent += reading.cost("some", text)
-            reading.paid(reading.cost("some", text))
+            reading.paid("some", reading.cost("some", text))
     assert spent <= _SHARE * elapsed * (1 + 1e-9)
 
 
