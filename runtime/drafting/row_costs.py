@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ..costs import RowTimes
 
 _MEMORY = 0.9  # of a correction, when one more is seen
-_MOST = 3.0  # times what it was, that a correction is believed to be: another program had the processor
+_MOST = 3.0  # times what was expected, that a forward is believed to take: another program had the processor
 _SURE = 4  # observations after which a row count's own correction counts in full
 _HOPED = 0.1  # of a row's cost, that each further one is hoped to add
 _UNKNOWN = 1e-3  # seconds of a row, before any was seen
@@ -22,10 +22,9 @@ class _Seen:
     value: float = 1.0
     count: int = 0
 
-    def add(self, value: float) -> None:
-        if self.count:
-            value = min(value, _MOST * self.value)
-        self.value = _MEMORY * self.value + (1 - _MEMORY) * value if self.count else value
+    def add(self, value: float, before: int = 0) -> None:
+        """`before`: as how many observations what was thought counts before there was any."""
+        self.value += max(1 - _MEMORY, 1 / (self.count + 1 + before)) * (value - self.value)
         self.count += 1
 
 
@@ -48,6 +47,8 @@ class RowCosts:
         return found * self._all.value
 
     def seen(self, rows: int, seconds: float) -> None:
+        if self.times or rows in self._each:
+            seconds = min(seconds, _MOST * self.of(rows))
         if rows > 1 or not self.times or not self._all.count:
             self._known.clear()  # what single rows correct is the same for all
         if self.times:
@@ -56,8 +57,8 @@ class RowCosts:
                 self._all.add(seconds)
             seconds /= self._all.value
             if rows > 1:
-                self._many.add(seconds)
-        self._each.setdefault(rows, _Seen()).add(seconds)
+                self._many.add(seconds, before=1)
+        self._each.setdefault(rows, _Seen()).add(seconds, before=1 if self.times else 0)
 
     def _corrected(self, times: RowTimes, rows: int, hope: bool) -> float:
         told = _told(times, rows)

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("looking_is_free")
 class Eager(Controller):
     """Drafts whatever is guessed."""
 
-    def limit(self, drafter: str, texts: int, most: int) -> int:
+    def limit(self, drafter: str, texts: int, most: int, reading: float = 0.0) -> int:
         return most
 
     def decide(self, guesses: Sequence[Guess | None]) -> list[Guess | None]:

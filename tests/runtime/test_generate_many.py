@@ -50,7 +50,7 @@ class Fickle(Controller):
 
     seed = 0
 
-    def limit(self, drafter: str, texts: int, most: int) -> int:
+    def limit(self, drafter: str, texts: int, most: int, reading: float = 0.0) -> int:
         return int(self._random.integers(0, most + 1)) if texts else 0
 
     def is_quick(self, drafter: str) -> bool:

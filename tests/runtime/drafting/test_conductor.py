@@ -255,7 +255,8 @@ def test_new_times_are_corrected_by_what_was_seen_at_work(clock):
     assert before == pytest.approx([0.2, 0.3])
     conductor.measured(RowTimes(0, False, (1, 2, 4, 8), (0.1, 0.11, 0.12, 0.2)))
     after = [conductor.controller.costs.of(rows) for rows in (1, 3, 8)]
-    assert after[:2] == pytest.approx(before) and 0.2 < after[2] < 0.6
+    assert after[:2] == pytest.approx(before, rel=0.05)  # a curve counts as one of them
+    assert 0.2 < after[2] < 0.6
 
 
 def test_what_was_not_seen_is_as_it_was_measured():
@@ -295,10 +296,10 @@ def test_where_looking_takes_long_beside_a_token_it_is_done_seldom():
     assert conductor.is_due and conductor.pace == 1  # nothing is known
     conductor.controller.decoded(None, [5], 0.001)
     conductor._look = 0.0004
-    assert conductor.pace in (200, 201) and not conductor.is_due
-    conductor.decoded(None, [5] * 120, 0.12)
+    assert conductor.pace in (100, 101) and not conductor.is_due
+    conductor.decoded(None, [5] * 60, 0.06)
     assert not conductor.is_due
-    conductor.decoded(None, [5] * 120, 0.12)
+    conductor.decoded(None, [5] * 60, 0.06)
     assert conductor.is_due
     conductor.forget(1)  # the next text is not looked at sooner
     assert not conductor.is_due
@@ -355,11 +356,11 @@ def test_while_guessing_has_gained_somebody_looks_more_often_and_that_is_paid_fr
     conductor.controller.decoded(None, [5], 0.001)
     for _ in range(4):
         turn_of(conductor, [2])
-    assert conductor.pace == 19
+    assert conductor.pace == 10
     conductor.controller.saved = 0.001
     assert conductor.pace == 1
     turn_of(conductor, [2])
     assert conductor.controller.saved == pytest.approx(0.001 - 2 * 1.9e-5)
     for _ in range(60):
         turn_of(conductor, [2])
-    assert conductor.controller.saved <= 0 and conductor.pace == 19
+    assert conductor.controller.saved <= 0 and conductor.pace == 10

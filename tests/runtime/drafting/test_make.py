@@ -47,7 +47,7 @@ def with_model(name: str = "fake", leaves: int = 1, **options: Any) -> DraftingO
 
 
 class Eager(Controller):
-    def limit(self, drafter: str, texts: int, most: int) -> int:
+    def limit(self, drafter: str, texts: int, most: int, reading: float = 0.0) -> int:
         return most
 
     def decide(self, guesses: Any) -> list[Guess | None]:
