@@ -252,7 +252,7 @@ class Conductor:
         before, after = self.controller.costs, RowCosts(times)
         for rows, count in sorted(self._rows.items()):
             for _ in range(min(count, _TOLD_AGAIN)):
-                after.seen(rows, before.of(rows))
+                after.seen(rows, before.of(rows), doubted=False)
         self.controller.costs = after
 
     def _give_up(self, name: str, error: AccelError) -> None:

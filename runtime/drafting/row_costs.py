@@ -46,8 +46,9 @@ class RowCosts:
             self._known[rows, hope] = found
         return found * self._all.value
 
-    def seen(self, rows: int, seconds: float) -> None:
-        if self.times or rows in self._each:
+    def seen(self, rows: int, seconds: float, doubted: bool = True) -> None:
+        """A forward took so long. It is not `doubted` where many did: the curve counts for nothing beside them."""
+        if doubted and (self.times or rows in self._each):
             seconds = min(seconds, _MOST * self.of(rows))
         if rows > 1 or not self.times or not self._all.count:
             self._known.clear()  # what single rows correct is the same for all
@@ -57,8 +58,8 @@ class RowCosts:
                 self._all.add(seconds)
             seconds /= self._all.value
             if rows > 1:
-                self._many.add(seconds, before=1)
-        self._each.setdefault(rows, _Seen()).add(seconds, before=1 if self.times else 0)
+                self._many.add(seconds, before=int(doubted))
+        self._each.setdefault(rows, _Seen()).add(seconds, before=int(doubted and self.times is not None))
 
     def _corrected(self, times: RowTimes, rows: int, hope: bool) -> float:
         told = _told(times, rows)

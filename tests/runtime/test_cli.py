@@ -365,7 +365,7 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_downloaded(accel, hub
 
 def test_a_plan_for_a_model_of_the_hub_needs_its_header_alone(accel, hub, model, home):
     hub.files["owner/tiny"] = {"a.gguf": model.read_bytes() + bytes(8 * 2**20)}
-    done = accel("plan", "hf:owner/tiny", HF_ENDPOINT=hub.endpoint)
-    assert done.returncode == 0 and "weights" in done.stdout and "decode" in done.stdout
+    done = accel("plan", "hf:owner/tiny", "--json", HF_ENDPOINT=hub.endpoint)
+    assert done.returncode == 0 and "KV cache" in done.stdout and "decode" in done.stdout
     assert hub.sent <= 4 * 2**20
     assert not list((home / "cache").rglob("*.gguf*"))

@@ -255,8 +255,7 @@ def test_new_times_are_corrected_by_what_was_seen_at_work(clock):
     assert before == pytest.approx([0.2, 0.3])
     conductor.measured(RowTimes(0, False, (1, 2, 4, 8), (0.1, 0.11, 0.12, 0.2)))
     after = [conductor.controller.costs.of(rows) for rows in (1, 3, 8)]
-    assert after[:2] == pytest.approx(before, rel=0.05)  # a curve counts as one of them
-    assert 0.2 < after[2] < 0.6
+    assert after[:2] == pytest.approx(before) and 0.2 < after[2] < 0.6
 
 
 def test_what_was_not_seen_is_as_it_was_measured():
