@@ -18,7 +18,7 @@ from .model import Reader
 from .reading import Reading
 from .row_costs import RowCosts
 
-_SHARE = 0.004  # of the time, that looking for guesses between plain tokens may take
+_SHARE = 0.003  # of the time, that looking for guesses between plain tokens may take
 _GAINED = 0.05  # of the time, that it may take as long as guessing has gained more than it took
 _LARGE = 32  # rows of a forward, as which a prompt is read
 _WITH_LEAVING = 2.0  # times what a look takes itself: the engine's own loop is left for it, and entered again

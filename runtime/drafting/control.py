@@ -15,7 +15,7 @@ from .acceptance import Acceptance
 from .draft import Draft
 from .row_costs import RowCosts
 
-LOSS = 0.004  # of all time, that trying may cost
+LOSS = 0.003  # of all time, that trying may cost
 _START = 4.0  # plain tokens' time that trying may cost before any time has passed
 _KEPT = 32.0  # plain tokens' time of gains that count against later losses: who was good once may be so no longer
 _MARGIN = 1.02  # by which a choice must be ahead of plain decoding: below that it is noise

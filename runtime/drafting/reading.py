@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from .draft import Context
 
 _MANY = 32  # tokens, beyond which all the time that a look takes is reading, as it is when a text is first seen
-_SHARE = 0.003  # of the time, that reading may take each
+_SHARE = 0.002  # of the time, that reading may take each
 _MEMORY = 0.7  # of what reading takes, when it is seen once more
 
 

@@ -295,10 +295,10 @@ def test_where_looking_takes_long_beside_a_token_it_is_done_seldom():
     assert conductor.is_due and conductor.pace == 1  # nothing is known
     conductor.controller.decoded(None, [5], 0.001)
     conductor._look = 0.0004
-    assert conductor.pace in (100, 101) and not conductor.is_due
-    conductor.decoded(None, [5] * 60, 0.06)
+    assert conductor.pace in (134, 135) and not conductor.is_due
+    conductor.decoded(None, [5] * 70, 0.07)
     assert not conductor.is_due
-    conductor.decoded(None, [5] * 60, 0.06)
+    conductor.decoded(None, [5] * 70, 0.07)
     assert conductor.is_due
     conductor.forget(1)  # the next text is not looked at sooner
     assert not conductor.is_due
@@ -311,10 +311,10 @@ def test_who_took_long_to_read_is_asked_again_once_that_was_a_small_share_of_the
     conductor.controller.decoded(None, [5], 0.01)
     assert conductor.turn([text], [2]).asked  # nobody knows yet
     text = context(list(range(100)), number=1)
-    for _ in range(30):
+    for _ in range(45):
         assert not conductor.turn([text], [2]).asked
         conductor.decoded(None, [5], 1.0)
-    for _ in range(5):
+    for _ in range(6):
         conductor.decoded(None, [5], 1.0)
     assert conductor.turn([text], [2]).asked
 
@@ -355,11 +355,11 @@ def test_while_guessing_has_gained_somebody_looks_more_often_and_that_is_paid_fr
     conductor.controller.decoded(None, [5], 0.001)
     for _ in range(4):
         turn_of(conductor, [2])
-    assert conductor.pace == 10
+    assert conductor.pace == 13
     conductor.controller.saved = 0.001
     assert conductor.pace == 1
     turn_of(conductor, [2])
     assert conductor.controller.saved == pytest.approx(0.001 - 2 * 1.9e-5)
     for _ in range(60):
         turn_of(conductor, [2])
-    assert conductor.controller.saved <= 0 and conductor.pace == 10
+    assert conductor.controller.saved <= 0 and conductor.pace == 13
