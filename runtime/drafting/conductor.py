@@ -23,6 +23,7 @@ _GAINED = 0.05  # of the time, that it may take as long as guessing has gained m
 _LARGE = 32  # rows of a forward, as which a prompt is read
 _WITH_LEAVING = 2.0  # times what a look takes itself: the engine's own loop is left for it, and entered again
 _AT_ONCE = 2  # plain tokens that are no longer than one run of them
+_MOST_LOOK = 3.0  # times what a look was thought to take, that one counts as at most
 _MEMORY = 0.5  # of how long a look takes, when another is seen
 _REST = 2.0  # seconds between two words on what was decided
 _TOLD_AGAIN = 4  # times that what was seen of a row count is told to costs that were measured anew
@@ -137,11 +138,22 @@ class Conductor:
         if self._tell:
             self._tell_changes(turn, self._tell)
         took = _WITH_LEAVING * (time.perf_counter() - began - self._apart)
+        took = self._see_look(took)
         if self.controller.saved > 0:
-            self.controller.spent(max(0.0, took - (self._asking - self._apart)))
-        self._look = _MEMORY * self._look + (1 - _MEMORY) * took if self._looks > 1 else took * self._looks
-        self._looks += 1
+            besides = max(0.0, took - (self._asking - self._apart))
+            self.controller.spent(besides, besides)
         return turn
+
+    def _see_look(self, took: float) -> float:
+        """As how long it counts: of one that was held up, as a machine holds up anything now and then, only so much, or
+        nobody would look again for seconds."""
+        if self._looks > 1:
+            took = min(took, _MOST_LOOK * self._look)
+            self._look = _MEMORY * self._look + (1 - _MEMORY) * took
+        elif self._looks:
+            self._look = took
+        self._looks += 1
+        return took
 
     def _may_read(self, name: str, context: Context) -> bool:
         """Who has an engine of its own may where its guesses should pay, which the controller knows."""
@@ -163,16 +175,17 @@ class Conductor:
         use.asked += len(contexts)
         use.guessed += guessed
         use.seconds += seconds
-        if reader := self._readers.get(name):
-            reading = self._reading.took(name, contexts, seconds, min(seconds, reader.reading))
-            if reader.given_up and reader.trouble:
-                self._give_up(name, reader.trouble)
+        reader, known = self._readers.get(name), self._reading.knows(name)
+        reading = self._reading.took(name, contexts, seconds, min(seconds, reader.reading) if reader else None)
+        use.reading += reading
+        if reader:
+            self.controller.spent(reading, reading if known else 0.0)  # the first time tells what it takes, and is free
         else:
-            reading = self._reading.took(name, contexts, seconds)
-            self._reading.paid(name, max(0.0, reading - max(0.0, self.controller.saved)))
-        if reading:
-            self.controller.spent(reading)
-            use.reading += reading
+            gains = max(0.0, self.controller.saved)
+            self._reading.paid(name, max(0.0, reading - gains))
+            self.controller.spent(reading, min(reading, gains))
+        if reader and reader.given_up and reader.trouble:
+            self._give_up(name, reader.trouble)
         self.controller.drafted(name, guessed, seconds - reading)
         self._apart += reading if self.controller.is_quick(name) else seconds
         return drafts

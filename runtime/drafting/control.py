@@ -23,6 +23,7 @@ _HOPE = 1.0  # standard deviations that a choice is given the benefit of, when i
 _QUICK = 0.005  # of a plain token's time
 _DECIDING = 3e-5  # seconds that it takes to decide whether to ask: who answers sooner is asked
 _REFUSED = 8  # times that it is not decided anew whether to ask who was not worth it
+_HELD_UP = 3.0  # times what it should take, that a guess counts as at most
 _MEMORY = 0.9  # of what drafting costs, when it is seen once more
 _LENGTHS = (1, 2, 3, 4, 5, 7, 9, 11, 15, 19, 23, 31, 47, 63)  # of drafts, among which the best is looked for
 
@@ -212,8 +213,8 @@ class Controller:
     ) -> None:
         """Texts took a step together and did nothing else, in one forward of so many rows: `tokens` are those that
         every text got. What was guessed for it is judged by them, whether it was drafted or not."""
-        self.costs.seen(rows, seconds)
-        self._account(seconds, sum(map(len, tokens)) / len(tokens) * self.plain(len(tokens)))
+        counted = self.costs.seen(rows, seconds)
+        self._account(seconds, sum(map(len, tokens)) / len(tokens) * self.plain(len(tokens)) + seconds - counted)
         for guess, each in zip(guesses, tokens, strict=True):
             self._judge(guess, each)
 
@@ -239,13 +240,16 @@ class Controller:
                 return
 
     def drafted(self, drafter: str, nodes: int, seconds: float) -> None:
-        """What it took to guess, whether it is used or not."""
-        self._work.setdefault(drafter, _Work()).add(nodes, seconds)
-        self._account(seconds, 0.0)
+        """What it took to guess, whether it is used or not. Where it was held up, only so much is the guess's."""
+        work = self._work.setdefault(drafter, _Work())
+        counted = min(seconds, _HELD_UP * max(work.at_once, work.a_node * nodes)) if work.asked > 1 else seconds
+        work.add(nodes, counted)
+        self._account(seconds, seconds - counted)
 
-    def spent(self, seconds: float) -> None:
-        """On reading texts, or on a look besides: that says nothing of what a guess takes."""
-        self._account(seconds, 0.0)
+    def spent(self, seconds: float, lost: float) -> None:
+        """On reading texts, or on a look besides: that says nothing of what a guess takes. `lost`: so much of it is
+        weighed against what guesses gain."""
+        self._account(seconds, seconds - lost)
 
     def _account(self, seconds: float, worth: float) -> None:
         self.elapsed += seconds

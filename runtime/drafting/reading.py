@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from .draft import Context
 
 _MANY = 32  # tokens, beyond which all the time that a look takes is reading, as it is when a text is first seen
-_SHARE = 0.002  # of the time, that reading may take each
+_SHARE = 0.0015  # of the time, that reading may take each
+_FREE = 0.003  # of a prompt's forward, beside which reading it is not counted
 _MEMORY = 0.7  # of what reading takes, when it is seen once more
 
 
@@ -27,6 +28,10 @@ class Reading:
         """What a drafter read, as far as no gains paid for it. The first time tells what it takes, and is free."""
         self._paid[drafter] = self._paid[drafter] + seconds if drafter in self._paid else 0.0
 
+    def knows(self, drafter: str) -> bool:
+        """Whether it was seen what reading takes it."""
+        return drafter in self._each
+
     def cost(self, drafter: str, context: Context) -> float:
         """Seconds that it should take to read what the drafter has not of a text."""
         unread = len(context.tokens) - self._lengths.get(drafter, {}).get(context.number, 0)
@@ -37,7 +42,7 @@ class Reading:
         `row` seconds a token; in what is left for it; or paid from so many seconds that guesses have gained."""
         each = self._each.get(drafter, 0.0)
         left = _SHARE * self._elapsed - self._paid.get(drafter, 0.0) + gains
-        return each <= _SHARE * row or self.cost(drafter, context) <= left
+        return each <= _FREE * row or self.cost(drafter, context) <= left
 
     def took(self, drafter: str, contexts: Sequence[Context], seconds: float, told: float | None = None) -> float:
         """A drafter looked at these texts, in so many seconds: how many of them it read, as it told itself or may be

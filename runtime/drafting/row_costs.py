@@ -46,10 +46,12 @@ class RowCosts:
             self._known[rows, hope] = found
         return found * self._all.value
 
-    def seen(self, rows: int, seconds: float, doubted: bool = True) -> None:
-        """A forward took so long. It is not `doubted` where many did: the curve counts for nothing beside them."""
+    def seen(self, rows: int, seconds: float, doubted: bool = True) -> float:
+        """A forward took so long; as how long that counts: it may have been held up by what has nothing to do with it.
+        It is not `doubted` where many took so long: the curve counts for nothing beside them."""
         if doubted and (self.times or rows in self._each):
             seconds = min(seconds, _MOST * self.of(rows))
+        counted = seconds
         if rows > 1 or not self.times or not self._all.count:
             self._known.clear()  # what single rows correct is the same for all
         if self.times:
@@ -60,6 +62,7 @@ class RowCosts:
             if rows > 1:
                 self._many.add(seconds, before=int(doubted))
         self._each.setdefault(rows, _Seen()).add(seconds, before=int(doubted and self.times is not None))
+        return counted
 
     def _corrected(self, times: RowTimes, rows: int, hope: bool) -> float:
         told = _told(times, rows)

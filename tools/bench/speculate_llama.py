@@ -4,8 +4,9 @@
 
 It writes what the model writes: llama.cpp cannot be made to write a recorded text (`speculate_rivals.py` simulates its
 drafters on those). Each of a small grid of settings answers the prompts of one half, which it may learn from, and then
-those of the other; the fastest there is measured again, in turn with a plain server, prompt by prompt. Speeds are those
-that the server itself reports for decoding. The server comes from `llama_programs.py`.
+those of the other; the fastest there is measured again, in turn with a plain server, and then in turn with a worker of
+ours under its plan, prompt by prompt. Speeds are those that the server and the worker report for decoding. The server
+comes from `llama_programs.py`.
 """
 
 import argparse
@@ -31,6 +32,10 @@ from speculate_texts import texts
 
 from accel.runtime.engines import open_engine
 from accel.runtime.engines.options import EngineOptions
+from accel.runtime.law import Law
+from accel.runtime.messages import Finished
+from accel.runtime.open import open_model
+from accel.runtime.settings import Settings
 
 Prompts = list[tuple[bool, list[int]]]  # whether it is reported, and its tokens
 
@@ -123,7 +128,8 @@ def serving(program: Path, options: EngineOptions, setting: Sequence[str]) -> It
         port = probe.getsockname()[1]
     command = [
         *(str(program), "-m", options.path, "--host", "127.0.0.1", "--port", str(port), "--no-ui", "-np", "1"),
-        *("-c", str(CONTEXT), "-t", str(options.threads), "-tb", str(options.threads_prefill), "-fa", "on"),
+        *("-c", str(CONTEXT), "-t", str(options.threads), "-tb", str(options.threads_prefill)),
+        *("-fa", "on" if options.flash_attention else "off"),
         *("-td", str(options.threads), "-tbd", str(options.threads_prefill)),
         *("-b", str(options.batch), "-ub", str(options.ubatch), "--cache-ram", "0", "-fit", "off"),
         *(() if options.repack else ("--no-repack",)),
@@ -144,7 +150,24 @@ def serving(program: Path, options: EngineOptions, setting: Sequence[str]) -> It
             process.wait(30)
 
 
-def pass_over(server: Server, prompts: Prompts, temperature: float, most: int) -> tuple[float, int, int]:
+class Ours:
+    """A worker under the plan for this machine, which drafts where it thinks that pays."""
+
+    def __init__(self, given: Any) -> None:
+        draft = str(given.draft) if given.draft else ""
+        settings = Settings(model=str(given.target), draft_model=draft, context=CONTEXT, threads=given.threads)
+        self._opened = open_model(settings, lambda words: print(f"  {words}", file=sys.stderr))
+        self.threads = int(self._opened.plan.choices["threads"].value)
+        self.close = self._opened.close
+
+    def answer(self, prompt: Sequence[int], temperature: float, most: int) -> Said:
+        law = Law(temperature=temperature, seed=SEED)
+        *_, last = self._opened.worker.generate("bench", [tuple(prompt)], law, most=most)
+        assert isinstance(last, Finished)
+        return Said(max(1, last.usage.generated - 1), last.timings.decode, 0, 0)
+
+
+def pass_over(server: Server | Ours, prompts: Prompts, temperature: float, most: int) -> tuple[float, int, int]:
     """Seconds a token over those that are reported, after the others; drafted nodes there, and those that stood."""
     for reported, prompt in prompts:
         if not reported:
@@ -155,7 +178,13 @@ def pass_over(server: Server, prompts: Prompts, temperature: float, most: int) -
 
 
 def compared(
-    program: Path, options: EngineOptions, settings: Sequence[Sequence[str]], prompts: Prompts, at: float, given: Any
+    program: Path,
+    options: EngineOptions,
+    settings: Sequence[Sequence[str]],
+    prompts: Prompts,
+    at: float,
+    given: Any,
+    ours: Ours,
 ) -> dict[str, Any]:
     """The figures of one cell."""
     tried: dict[str, float] = {}
@@ -168,15 +197,15 @@ def compared(
             tried[short(setting)], stood[short(setting)] = before / each, right / max(1, drafted)
             print(f"  {short(setting)}: {before / each:.3f}, {stood[short(setting)]:.2f} accepted", file=sys.stderr)
         best = max(settings, key=lambda setting: tried[short(setting)])
-        rates: tuple[list[float], list[float]] = ([], [])
         with serving(program, options, best) as server:
             pass_over(server, prompts, at, given.tokens)
-            reported = [prompt for is_reported, prompt in prompts if is_reported]
-            for prompt in reported:
-                runs = partial(_rate, server, prompt, at, given.tokens), partial(_rate, plain, prompt, at, given.tokens)
-                for side, found in zip(rates, alternate(*runs, -(-given.pairs // len(reported))), strict=True):
-                    side.extend(found)
+            rates = _in_turn(server, plain, prompts, at, given)
+            pass_over(ours, prompts, at, given.tokens)
+            against = _in_turn(ours, server, prompts, at, given)
     return {
+        "ours": len(against[0]) / sum(1 / rate for rate in against[0]),
+        "ours_to_theirs": asdict(ratio_of(*against)),
+        "our_threads": ours.threads,
         "plain": len(rates[1]) / sum(1 / rate for rate in rates[1]),
         "theirs": len(rates[0]) / sum(1 / rate for rate in rates[0]),
         "ratio": asdict(ratio_of(*rates)),
@@ -186,7 +215,20 @@ def compared(
     }
 
 
-def _rate(server: Server, prompt: Sequence[int], temperature: float, most: int) -> float:
+def _in_turn(
+    one: Server | Ours, other: Server | Ours, prompts: Prompts, at: float, given: Any
+) -> tuple[list[float], list[float]]:
+    """Tokens a second of both, over the prompts that are reported."""
+    rates: tuple[list[float], list[float]] = ([], [])
+    reported = [prompt for is_reported, prompt in prompts if is_reported]
+    for prompt in reported:
+        runs = partial(_rate, one, prompt, at, given.tokens), partial(_rate, other, prompt, at, given.tokens)
+        for side, found in zip(rates, alternate(*runs, -(-given.pairs // len(reported))), strict=True):
+            side.extend(found)
+    return rates
+
+
+def _rate(server: Server | Ours, prompt: Sequence[int], temperature: float, most: int) -> float:
     said = server.answer(prompt, temperature, most)
     return said.tokens / said.seconds
 
@@ -212,11 +254,13 @@ def main() -> None:
         for kind, _ in todo
     }
     engine.close()
+    ours = Ours(given)
     for number, (kind, at) in enumerate(todo, 1):
         print(f"{number}/{len(todo)} {given.name} {kind} at {at:g}", file=sys.stderr, flush=True)
         cell = {"what": "llama.cpp", "model": given.name, "kind": kind, "temperature": at, "replayed": False}
-        found = compared(given.server, options, settings, encoded[kind], at, given)
+        found = compared(given.server, options, settings, encoded[kind], at, given, ours)
         append(given.results, {**cell, **found, "threads": options.threads, **environment()})
+    ours.close()
 
 
 if __name__ == "__main__":

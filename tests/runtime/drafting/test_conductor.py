@@ -202,6 +202,26 @@ def test_reading_a_text_is_spent_and_says_nothing_of_what_a_guess_takes(clock):
     assert conductor.uses["slow"].reading == pytest.approx(4.9)
 
 
+def test_reading_that_a_share_of_the_time_pays_for_leaves_what_trying_may_cost(clock):
+    slow = Scripted(chain(1, 2), work=lambda nodes: clock.sleep(0.1))
+    conductor = conducting({"slow": slow}, kind=Eager)
+    conductor.controller.decoded(None, [5], 0.01)
+    conductor.turn([context(list(range(100)))], [2])
+    assert conductor.controller.saved == 0 and conductor.controller.elapsed == pytest.approx(0.11)
+
+
+def test_a_look_that_was_held_up_is_not_the_last_for_long(clock):
+    seconds = iter([1e-5, 1e-5, 1e-5, 1e-5, 0.5, *[1e-5] * 9])
+    conductor = conducting({"quick": Scripted(work=lambda nodes: clock.sleep(next(seconds)))})
+    conductor.controller.decoded(None, [5], 0.001)
+    for _ in range(5):
+        turn_of(conductor, [2])
+    assert conductor.pace <= 20
+    for _ in range(4):
+        turn_of(conductor, [2])
+    assert conductor.pace <= 8
+
+
 def test_it_is_counted_who_was_asked_guessed_was_drafted_and_stood(clock):
     one, other = Scripted(chain(1, 2), work=lambda _: clock.sleep(0.5)), Scripted(NOTHING, chain(3, 4, 5))
     conductor = conducting({"one": one, "other": other}, kind=Eager)
@@ -311,10 +331,10 @@ def test_who_took_long_to_read_is_asked_again_once_that_was_a_small_share_of_the
     conductor.controller.decoded(None, [5], 0.01)
     assert conductor.turn([text], [2]).asked  # nobody knows yet
     text = context(list(range(100)), number=1)
-    for _ in range(45):
+    for _ in range(60):
         assert not conductor.turn([text], [2]).asked
         conductor.decoded(None, [5], 1.0)
-    for _ in range(6):
+    for _ in range(8):
         conductor.decoded(None, [5], 1.0)
     assert conductor.turn([text], [2]).asked
 

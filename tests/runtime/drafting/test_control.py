@@ -182,3 +182,17 @@ def test_what_is_said_to_be_needed_makes_a_draft_as_fast_as_none(length, share):
     needed = control.needs(length)
     best = max(sum(needed**i for i in range(n + 1)) / here.times.of(1 + n) for n in range(1, length + 1))
     assert best == pytest.approx(1 / here.times.of(1), rel=1e-3) or needed > 1
+
+
+def test_what_was_held_up_by_something_else_is_not_held_against_guessing():
+    here = world("flat", 0.9)
+    control = Controller(RowCosts(here.times))
+    guess = Guess("some", Draft((0, 1, 2), (-1, 0, 1)), (0, 0, 0))
+    for _ in range(20):
+        control.drafted("some", 3, 1e-5)
+        control.stepped([guess], [[0, 1, 2]], here.times.of(4), 4)
+    before, control.saved = control.elapsed, 0.0
+    control.drafted("some", 3, 1.0)
+    control.stepped([guess], [[0, 1, 2]], 1.0, 4)
+    assert control.saved > -3 * here.times.of(4)
+    assert control.elapsed == pytest.approx(before + 2.0)
