@@ -240,11 +240,12 @@ class Controller:
                 return
 
     def drafted(self, drafter: str, nodes: int, seconds: float) -> None:
-        """What it took to guess, whether it is used or not. Where it was held up, only so much is the guess's."""
+        """What it took to guess, whether it is used or not. Where it was held up, only so much is the guess's; the
+        first time warms up, tells what it takes at most, and is free."""
         work = self._work.setdefault(drafter, _Work())
         counted = min(seconds, _HELD_UP * max(work.at_once, work.a_node * nodes)) if work.asked > 1 else seconds
+        self._account(seconds, seconds - counted if work.asked else seconds)
         work.add(nodes, counted)
-        self._account(seconds, seconds - counted)
 
     def spent(self, seconds: float, lost: float) -> None:
         """On reading texts, or on a look besides: that says nothing of what a guess takes. `lost`: so much of it is
