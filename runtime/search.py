@@ -200,9 +200,8 @@ class Search:
                 yield least
                 if self.beside:
                     most = self._last_that_fits_gpu([least, *self._dense_on_gpu(least)])
-                    # The output matrix alone may be worth it where a whole layer is not.
-                    counts = sorted({min(1, most.gpu_layers), most.gpu_layers} - {0})
-                    yield from (replace(most, gpu_layers=count) for count in counts)
+                    # Each layer that is there costs a step between the two: fewer may be faster than most.
+                    yield from (replace(most, gpu_layers=count) for count in range(1, most.gpu_layers + 1))
 
     @property
     def beside(self) -> bool:
