@@ -41,6 +41,10 @@ help:
 .venv/ready-to-test: .venv/ready
 	@echo "accel: installing what the tests need" >&2
 	@$(BIN)/python -m pip install -e '.[dev,gpu]' -c constraints.txt $(WATCHED)
+	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "accel: installing chromium, in which the page is tested" >&2; \
+	    apt-get -q update >/dev/null && apt-get -q install -y --no-install-recommends chromium >/dev/null || true; \
+	  else echo "accel: without chromium the page's tests are skipped" >&2; fi
 	@mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/accel
 	@touch $@
 

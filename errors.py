@@ -2,7 +2,9 @@
 
     AccelError
     ├── UsageError            what was typed cannot be meant
-    │   └── SettingError      an unknown or ill-typed setting
+    │   ├── SettingError      an unknown or ill-typed setting
+    │   ├── TooLarge          a request of more bytes than any may have
+    │   └── TooSlow           a request that does not come to an end
     ├── ModelError            the model file
     │   ├── ModelMissing      nothing is there
     │   ├── ModelIsDirectory  a folder stands there
@@ -24,6 +26,11 @@
     ├── DiskFull              no room where a file should be written
     ├── MemoryFull            this process was given no more memory
     ├── NetworkError          a download that failed
+    ├── Busy                  too many ask at once
+    │   └── Ending            a daemon that takes no new requests
+    ├── NotAllowed            who asks has no key
+    │   └── Misdirected       it names another host, or comes from another's page
+    ├── NotThere              nothing answers to that name or number
     └── Cancelled             the user stopped it
 
 Each says what happened and, after a semicolon, what to do next. `STATUS` gives each its exit code and HTTP status.
@@ -50,6 +57,14 @@ class UsageError(AccelError):
 
 class SettingError(UsageError):
     """A setting that does not exist, or a value it cannot take."""
+
+
+class TooLarge(UsageError):
+    """A request of more bytes than any may have."""
+
+
+class TooSlow(UsageError):
+    """A request that does not come to an end."""
 
 
 class ModelError(AccelError):
@@ -140,6 +155,30 @@ class NetworkError(AccelError):
     """A download that failed."""
 
 
+class Busy(AccelError):
+    """Too many ask at once. `seconds`: after which asking again is likely to help."""
+
+    def __init__(self, what: str, do: str = "", seconds: int = 1) -> None:
+        super().__init__(what, do)
+        self.seconds = seconds
+
+
+class Ending(Busy):
+    """A daemon that takes no new requests."""
+
+
+class NotAllowed(AccelError):
+    """Who asks has no key."""
+
+
+class Misdirected(NotAllowed):
+    """A request that names another host, or comes from another's page."""
+
+
+class NotThere(AccelError):
+    """Nothing answers to that name or number."""
+
+
 class Cancelled(AccelError):
     """The user stopped it."""
 
@@ -153,6 +192,8 @@ STATUS: dict[type[AccelError], Status] = {
     AccelError: Status(1, 500),
     UsageError: Status(2, 400),
     SettingError: Status(3, 400),
+    TooLarge: Status(4, 413),
+    TooSlow: Status(5, 408),
     ModelError: Status(10, 500),
     ModelMissing: Status(11, 404),
     ModelIsDirectory: Status(12, 404),
@@ -173,6 +214,11 @@ STATUS: dict[type[AccelError], Status] = {
     StateError: Status(53, 409),
     DiskFull: Status(60, 507),
     NetworkError: Status(61, 502),
+    Busy: Status(63, 429),
+    Ending: Status(67, 503),
+    NotAllowed: Status(64, 401),
+    Misdirected: Status(65, 403),
+    NotThere: Status(66, 404),
     MemoryFull: Status(62, 507),
     Cancelled: Status(130, 499),
 }

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from ..errors import AccelError, DiskFull
 
+PART = ".part"  # the ending of a file that is being written
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CANNOT_TAKE = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}  # says a disk that knows no such call
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -29,7 +30,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     Raises DiskFull where there is no room, AccelError where the folder cannot be written to; errors of the block that
     are not about room pass as they are.
     """
-    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    temporary = path.parent / f".{secrets.token_hex(8)}{PART}"
     try:
         sink = temporary.open("x+b")
     except OSError as error:

@@ -19,6 +19,10 @@ PLANNED = (  # settings that decide a plan
     *("context", "memory", "kv_type", "approximate", "deterministic", "threads"),
     *("drafting", "draft_model"),
 )
+SERVED = (  # settings of the daemon
+    *("host", "port", "parallel", "idle_unload", "power", "prompt_memory", "prompt_cache"),
+    *("most_waiting", "most_of_a_client"),
+)
 WORDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop", "system")
 METAVARS = {"memory": "SIZE", "kv_type": "FORMAT", "draft_model": "MODEL", "stop": "TEXT", "system": "TEXT"}
 EXPERTS, SPECULATE, SUGGEST = "bench experts", "bench speculate", "draft suggest"  # commands of two words
@@ -75,7 +79,9 @@ def _told_to_end() -> Iterator[None]:
         raise SystemExit(128 + number)
 
     names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, leave) for name in names if (number := getattr(signal, name, None))}
+    known = [number for name in names if (number := getattr(signal, name, None))]
+    # What is ignored stays so: under nohup a command outlives its terminal.
+    before = {each: signal.signal(each, leave) for each in known if signal.getsignal(each) is not signal.SIG_IGN}
     try:
         yield
     finally:
@@ -149,7 +155,32 @@ def build_parser() -> Parser:
     chat.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
     chat.add_argument("-p", "--prompt", help="answer this once on stdout and leave")
     chat.add_argument("--resume", nargs="?", const="", metavar="NAME", help="go on with a saved chat, or with the last")
+    chat.add_argument("--window", action="store_true", help="talk on a page, in a window of its own")
     _add_settings(chat, (*PLANNED, *WORDS, "sessions", "offline"))
+
+    serve = command(commands, "serve", _serve, "answer over HTTP, as OpenAI's API does, and on a page of its own")
+    serve.add_argument("models", nargs="*", metavar="MODEL", help=f"{MODEL_HELP}; NAME=MODEL gives it another name")
+    serve.add_argument("--new-key", action="store_true", help="make a key for clients, print it once, and leave")
+    _add_settings(serve, (*PLANNED, *WORDS, *SERVED, "offline"))
+
+    service = command(
+        commands, "service", _service, "have the system run `accel serve`, and start it with your session"
+    )
+    service.add_argument("action", choices=("install", "status", "uninstall"), metavar="ACTION",
+                         help="install, status or uninstall")  # fmt: skip
+    service.add_argument("models", nargs="*", metavar="MODEL", help="as of accel serve")
+    _add_settings(service, (*PLANNED, *WORDS, *SERVED, "offline"))
+
+    ps = command(commands, "ps", _ps, "which daemons run, and what their models are at")
+    ps.add_argument("--json", action="store_true", help="print it as JSON")
+
+    stop = command(commands, "stop", _stop, "end a daemon, once it has answered what it was asked")
+    stop.add_argument("pid", nargs="?", type=_count, metavar="PID", help="its number, where several run")
+
+    logs = command(commands, "logs", _logs, "what a daemon wrote about itself")
+    logs.add_argument("pid", nargs="?", type=_count, metavar="PID", help="its number; the one that wrote last if none")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until it ends")
+    logs.add_argument("-n", "--lines", type=_count, default=50, metavar="N", help="so many lines (default: 50)")
 
     plan = command(commands, "plan", _plan, "what a model would need and how fast it would be, without loading it")
     plan.add_argument("model", nargs="?", metavar="MODEL", help=MODEL_HELP)
@@ -219,6 +250,12 @@ def _add_settings(parser: Parser, names: Sequence[str]) -> None:
             group.add_argument(row.flag, metavar=METAVARS.get(name, "N"), action=action, help=help)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"'{text[:40]}' is no number")
+    return int(text)
+
+
 def _settings(given: argparse.Namespace) -> Any:
     from .settings import TABLE, resolve
 
@@ -226,9 +263,54 @@ def _settings(given: argparse.Namespace) -> Any:
 
 
 def _chat(given: argparse.Namespace) -> int:
+    if given.window:
+        return _chat_in_window(given)
     from .chat.app import run
 
     return run(_settings(given), prompt=given.prompt, resume=given.resume)
+
+
+def _chat_in_window(given: argparse.Namespace) -> int:
+    if given.prompt is not None or given.resume is not None:
+        raise UsageError("a window has no use for --prompt and --resume", "leave them out")
+    from .serve.window import run
+
+    return run(_settings(given))
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from .serve.run import run
+
+    return run(_settings(given), given.models, given.new_key)
+
+
+def _service(given: argparse.Namespace) -> int:
+    from .serve.service import run
+    from .settings import TABLE
+
+    typed = {name: getattr(given, name) for name in TABLE if getattr(given, name, None) is not None}
+    return run(given.action, _settings(given), given.models, typed)
+
+
+def _ps(given: argparse.Namespace) -> int:
+    from .serve.manage import ps
+
+    _settings(given)  # as for the doctor
+    return ps(given.json)
+
+
+def _stop(given: argparse.Namespace) -> int:
+    from .serve.manage import stop
+
+    _settings(given)  # as for the doctor
+    return stop(given.pid)
+
+
+def _logs(given: argparse.Namespace) -> int:
+    from .serve.manage import logs
+
+    _settings(given)  # as for the doctor
+    return logs(given.pid, given.follow, given.lines)
 
 
 def _plan(given: argparse.Namespace) -> int:

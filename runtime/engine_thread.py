@@ -18,10 +18,13 @@ from ..units import Bytes, from_json
 from . import messages
 from .drafting.conductor import Conductor, Use
 from .drafting.make import Kept, lacking
+from .embed import Embedder
 from .engines import open_engine, options_type
 from .engines.base import Engine, Stop
 from .generate import Generator
+from .opening import Opening
 from .outbox import Outbox
+from .prompt_cache import PromptCache
 from .sequences import Sequences
 from .stream import Ticket
 
@@ -34,7 +37,7 @@ _BEAT = 0.2  # seconds between two words on how far a recording is: each takes a
 class EngineThread:
     """`run` is the thread's; everything else is called by others. What it has to say goes to the outbox."""
 
-    def __init__(self, opening: messages.Opening, outbox: Outbox) -> None:
+    def __init__(self, opening: Opening, outbox: Outbox) -> None:
         self._opening = opening
         self._outbox = outbox
         self._inbox: SimpleQueue[Ticket | messages.Request | None] = SimpleQueue()
@@ -43,6 +46,7 @@ class EngineThread:
         self._later: list[messages.Measure | messages.Route] = []  # for when nothing runs
         self._drafts: Kept | None = None
         self._undrafted = ""  # why there are none
+        self._prompts: PromptCache | None = None
 
     def ask(self, request: Ticket | messages.Request) -> None:
         self._inbox.put(request)
@@ -67,9 +71,10 @@ class EngineThread:
         start = time.monotonic()
         options = self._options()
         engine = open_engine(self._opening.engine, options, self._tell_progress)
-        sequences = Sequences(engine)
+        sequences = Sequences(engine, self._open_prompts(engine))
         self._make_drafts(engine, options)
         generator = Generator(engine, sequences, self._outbox.put, self._drafts and self._drafts.conductor)
+        embedder = Embedder(engine, sequences, self._outbox.put)
         self._outbox.put(_ready(engine, self._opening.engine, time.monotonic() - start))
         gc.collect()
         gc.freeze()
@@ -79,13 +84,29 @@ class EngineThread:
             look = self._look = Stop()  # before the inbox is looked at: what comes after that sets it
             while idle or not self._inbox.empty():
                 if (request := self._next()) is _END:
-                    if self._drafts:
-                        self._drafts.save()
-                        self._drafts.close()
+                    self._keep(sequences)
                     return
-                self._answer(request, engine, sequences, generator)
+                self._answer(request, engine, sequences, generator, embedder)
                 idle = False
-            idle = not generator.step(look) and not self._measure_later(engine, sequences)
+            if embedder:
+                look.set()  # so that nobody decodes alone for long
+            embeds = embedder.step()
+            idle = not generator.step(look) and not embeds and not self._measure_later(engine, sequences)
+
+    def _keep(self, sequences: Sequences) -> None:
+        """What the next worker may want."""
+        if self._drafts:
+            self._drafts.save()
+            self._drafts.close()
+        if self._prompts is not None:
+            sequences.put_all_away()
+            self._prompts.flush()
+
+    def _open_prompts(self, engine: Engine) -> PromptCache | None:
+        store = self._opening.prompts
+        if store and engine.can.save:
+            self._prompts = PromptCache(engine, Path(store.folder), Bytes(store.memory), Bytes(store.disk))
+        return self._prompts
 
     def _next(self) -> Ticket | messages.Request | None:
         """Waits for a request. Garbage is collected once nothing is asked for a moment: what an answer ended with is
@@ -121,7 +142,12 @@ class EngineThread:
         return not self._ending
 
     def _answer(
-        self, request: Ticket | messages.Request | None, engine: Engine, sequences: Sequences, generator: Generator
+        self,
+        request: Ticket | messages.Request | None,
+        engine: Engine,
+        sequences: Sequences,
+        generator: Generator,
+        embedder: Embedder,
     ) -> None:
         put = self._outbox.put
         try:
@@ -132,21 +158,31 @@ class EngineThread:
                     generator.end_cancelled()
                 case messages.Encode(id, prompt):
                     put(messages.Encoded(id, tuple(generator.encode(prompt))))
+                case messages.Embed(id, prompt):
+                    embedder.add(id, generator.encode(prompt))
                 case messages.Save(id, conversation, path):
                     put(messages.Saved(id, *sequences.save(conversation, Path(path))))
                 case messages.Load(id, conversation, path):
                     put(messages.Loaded(id, sequences.load(conversation, Path(path))))
                 case messages.Forget(id, conversation):
-                    sequences.forget(conversation)
+                    self._forget(conversation, sequences)
                     put(messages.Forgotten(id))
                 case messages.Survey(id):
-                    put(_statistics(id, engine, sequences, generator, self._undrafted))
+                    put(_statistics(id, engine, sequences, generator, self._undrafted, self._prompts))
                 case messages.Measure() | messages.Route():
                     self._later.append(request)
         except AccelError as error:
             put(messages.failed(_id_of(request), error))
         except OSError as error:
             put(messages.failed(_id_of(request), _disk_error(error)))
+
+    def _forget(self, conversation: str | None, sequences: Sequences) -> None:
+        if conversation is not None:
+            sequences.forget(conversation)
+            return
+        sequences.forget_all()
+        if self._prompts is not None:
+            self._prompts.clear()
 
     def _measure_later(self, engine: Engine, sequences: Sequences) -> bool:
         """Once nothing runs; whether there was something to measure."""
@@ -217,6 +253,7 @@ def _ready(engine: Engine, name: str, seconds: float) -> messages.Ready:
         ends=tuple(sorted(vocabulary.ends)),
         controls=_controls(engine),
         saves=engine.can.save,
+        embeds=engine.can.embeds,
         seconds=seconds,
     )
     if (size := len(messages.encode(ready))) > FRAME:
@@ -232,7 +269,12 @@ def _controls(engine: Engine) -> tuple[str, ...]:
 
 
 def _statistics(
-    id: int, engine: Engine, sequences: Sequences, generator: Generator, undrafted: str
+    id: int,
+    engine: Engine,
+    sequences: Sequences,
+    generator: Generator,
+    undrafted: str,
+    prompts: PromptCache | None,
 ) -> messages.Statistics:
     anonymous, mapped = resident()
     offloaded, drafting = engine.offloaded(), generator.drafting
@@ -254,6 +296,9 @@ def _statistics(
         stood=drafting.stood if drafting else 0,
         drafting=messages.plain(drafting.why) if drafting else undrafted,
         drafters=_drafters(drafting) if drafting else (),
+        prompts=len(prompts) if prompts is not None else 0,
+        prompts_in_memory=int(prompts.held) if prompts is not None else 0,
+        prompts_on_disk=int(prompts.on_disk) if prompts is not None else 0,
     )
 
 

@@ -1,4 +1,4 @@
-"""Figures of a worker's parts, as `messages.Statistics` carries them. Pure."""
+"""Figures of a worker's parts and answers, as `messages.py` carries them. Pure."""
 
 from typing import Annotated, TypeAlias
 
@@ -38,3 +38,20 @@ class DrafterUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Seconds
     reading: Seconds
     trouble: str = ""
+
+
+class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens of a prompt, how many of them were cached, how many rows were forwarded, tokens of the answer."""
+
+    prompt: Count
+    reused: Count
+    forwarded: Count
+    generated: Count
+
+
+class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds that a request waited for its turn, took for its prompt, and for all tokens after the first."""
+
+    waited: Seconds
+    prefill: Seconds
+    decode: Seconds

@@ -164,6 +164,7 @@ def footprint(
         *plain,
         Allocation(MEMORY, "choosing a token", Bytes(_CHOICE * model.vocabulary), "anonymous"),
         Allocation(MEMORY, "text and tokens", Bytes(_POSITION * placement.context), "anonymous"),
+        Allocation(MEMORY, "embeddings", embeddings(model, placement.plain.outputs), "anonymous"),
         Allocation(MEMORY, "saved sequence", saved_sequence(model, placement.plain), "mapped"),
         Allocation(MEMORY, "template process", template_process(placement), "anonymous", TEMPLATES),
     ]
@@ -206,6 +207,7 @@ def _speculative_parts(
     ]
     trees = _BRANCH * placement.context * min(wanted.leaves - 1, placement.branches)
     parts += [
+        Allocation(MEMORY, "candidate embeddings", embeddings(model, wanted.nodes), "anonymous"),
         Allocation(MEMORY, "draft tree branches", Bytes(trees), "anonymous"),
         Allocation(MEMORY, "drafters' tables", drafter_tables(model.vocabulary, placement, wanted.leaves), "anonymous"),
     ]
@@ -346,6 +348,11 @@ def kernel_rows(model: ModelSpec, placement: Placement) -> Bytes:
     if not placement.fused:  # then what is multiplied with the values is as wide as the context
         row = max(row, 2 * placement.cells * max(model.heads))
     return Bytes(placement.ubatch * (row + 8 * model.experts * model.experts_used))
+
+
+def embeddings(model: ModelSpec, outputs: int) -> Bytes:
+    """What the last layer makes of so many rows: where somebody asks for it, it lies beside their logits."""
+    return Bytes(outputs * model.width * 4)
 
 
 def saved_sequence(model: ModelSpec, placement: Placement) -> Bytes:

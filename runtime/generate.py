@@ -5,12 +5,13 @@ the one that came last steps back and is forwarded again later: that costs time 
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..errors import AccelError, ContextFull, EngineError, UsageError
+from .admission import Admission
+from .chances import chance
 from .drafting.conductor import Conductor, Turn
 from .drafting.draft import Context, Draft, Verdict
 from .drafting.verify import verify
@@ -20,11 +21,13 @@ from .messages import Prefilled, Reason, Started, failed
 from .outbox import Saying
 from .row_buffer import RowBuffer
 from .sampling import Sampler
-from .schedule import next_rows, turned
+from .schedule import Pace
 from .sequences import Sequences
 from .stream import Stream, Ticket
 from .text import TextStream, pieces
 
+_LONGEST_TOKEN = 128  # characters, on the average of a whole prompt: far more than in any
+_SHORTEN = "shorten it, or open the model with a larger context"
 _PROGRESS = 0.2  # seconds between two words on how far a prompt is: each takes a core from those that compute
 
 
@@ -48,11 +51,10 @@ class Generator:
         self.drafting = drafting
         self._ends = engine.vocabulary.ends
         self._grammars = Grammars(engine.vocabulary)
-        self._most_running = min(engine.can.sequences, engine.can.outputs, engine.can.rows)
-        self._waiting: deque[Stream] = deque()
-        self._running: list[Stream] = []
+        most = min(engine.can.sequences, engine.can.outputs, engine.can.rows)
+        self._admission = Admission(sequences, most, engine.can.rollback, self._tell_started)
+        self._pace = Pace(engine.can.rows)
         self._tight = False  # the engine had no room for drafts: nobody drafts until someone leaves
-        self._crowded = False  # the engine had less room than it said: who stepped back waits until someone leaves
         self._buffer = RowBuffer(engine.can.rows)
         self._shares: list[tuple[Stream, int]] = []  # who has how many rows in the buffer
         self._steady = False  # whether they go on alike: all of them decode, and nobody came or went
@@ -62,15 +64,19 @@ class Generator:
 
     @property
     def running(self) -> int:
-        return len(self._running)
+        return len(self._admission.running)
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._admission.waiting)
 
     def encode(self, prompt: Sequence[str | Sequence[int]]) -> list[int]:
-        """The tokens of a prompt. Raises UsageError where it has none, or names one that does not exist."""
+        """The tokens of a prompt. Raises UsageError where it has none, or names one that does not exist; ContextFull
+        where it is so long that to count its tokens would only take time."""
         vocabulary = self._engine.vocabulary
+        if (length := sum(map(len, prompt))) > _LONGEST_TOKEN * self._sequences.context:
+            what = f"the prompt has {length} characters and the context holds {self._sequences.context} tokens"
+            raise ContextFull(what, _SHORTEN)
         tokens: list[int] = []
         for part in prompt:
             if isinstance(part, str):
@@ -89,8 +95,7 @@ class Generator:
         tokens = self.encode(request.prompt)
         if len(tokens) > self._sequences.context:
             raise ContextFull(
-                f"the prompt has {len(tokens)} tokens and the context holds {self._sequences.context}",
-                "shorten it, or open the model with a larger context",
+                f"the prompt has {len(tokens)} tokens and the context holds {self._sequences.context}", _SHORTEN
             )
         grammar = self._grammars.compile(request.grammar.kind, request.grammar.text) if request.grammar else None
         sampler = Sampler(request.law, self._engine.vocabulary.size, grammar)
@@ -99,7 +104,7 @@ class Generator:
             pieces(self._engine.vocabulary, request.thoughts), request.stops, request.thoughts, request.thinking
         )
         self._steady = False
-        self._waiting.append(Stream(ticket, tokens, sampler, text, self._sequences.context, self._ends))
+        self._admission.add(Stream(ticket, tokens, sampler, text, self._sequences.context, self._ends))
 
     def step(self, look: Stop | None = None) -> bool:
         """One forward, and the tokens that follow from it; False where there is nothing to do.
@@ -136,49 +141,32 @@ class Generator:
 
     def end_cancelled(self) -> None:
         """Ends those whose ticket was cancelled. To be called before the next step."""
-        for stream in [stream for stream in (*self._running, *self._waiting) if stream.ticket.cancelled]:
+        admission = self._admission
+        for stream in [stream for stream in (*admission.running, *admission.waiting) if stream.ticket.cancelled]:
             self._finish(stream, "cancelled")
 
     def _share(self) -> bool:
         """Decides who gets rows of the next forward; whether anyone does."""
-        if self._waiting and not (self._crowded and self._running):
-            self._admit()
-        shares = self._shares = next_rows(self._running, self._engine.can.rows)
+        awaited = any(stream.decoding for stream in self._admission.running)
+        shares = self._shares = self._admission.next_rows(self._pace.rows if awaited else self._engine.can.rows)
         if not shares:
             return False
-        if shares[-1][1] < shares[-1][0].pending:
-            self._running = turned(self._running, shares)
         self._buffer.fill(shares)
         self._steady = all(stream.decoding and stream.pending == 1 for stream, _ in shares)
         return True
 
-    def _admit(self) -> None:
-        """Those that wait, in their order, as far as there is room; a conversation's requests one after another."""
-        busy = {stream.ticket.request.conversation for stream in self._running}
-        for stream in list(self._waiting):
-            if len(self._running) == self._most_running:
-                return
-            conversation = stream.ticket.request.conversation
-            if conversation in busy:
-                continue
-            found = self._sequences.take(conversation, stream.tokens)
-            if not found:
-                return
-            busy.add(conversation)
-            self._waiting.remove(stream)
-            self._running.append(stream)
-            stream.seat, stream.done = found
-            if not stream.started_at:
-                stream.started_at = stream.told_at = time.monotonic()
-                stream.reused = stream.done
-                self._emit(Started(stream.id, stream.prompt, stream.reused))
+    def _tell_started(self, stream: Stream) -> None:
+        self._emit(Started(stream.id, stream.prompt, stream.reused))
 
     def _turn(self, drafting: Conductor) -> Turn:
         """What is guessed for those that decode, as far as there is room for it."""
         sequences, can, texts = self._sequences, self._engine.can, len(self._shares)
         room = sequences.context + can.candidates - sequences.promised - sequences.idle
         rows = min(can.rows, can.outputs, room + texts)
-        limits = [max(0, min(rows // texts, stream.most - stream.answered) - 1) for stream, _ in self._shares]
+        limits = [
+            0 if stream.tells_chances else max(0, min(rows // texts, stream.most - stream.answered) - 1)
+            for stream, _ in self._shares
+        ]
         contexts = [Context(each.id, each.tokens, each.prompt, each.sampler) for each, _ in self._shares]
         return drafting.turn(contexts, limits)
 
@@ -210,6 +198,8 @@ class Generator:
             verdict = verify(
                 draft, rows, row, stream.sampler, len(stream.tokens), lambda token: self._take(stream, token)
             )
+            if stream.tells_chances:  # and nothing is drafted for it
+                self._note(stream, rows.row(row), stream.last)
         except AccelError as error:
             self._fail(stream, error)
             return None
@@ -226,7 +216,7 @@ class Generator:
         most = min(stream.most - stream.answered, sequences.context - sequences.promised - sequences.idle)
         if self.drafting and not self._tight:
             most = min(most, max(2, self.drafting.pace))
-        if others or most < 2 or stream.ticket.request.stops:
+        if others or most < 2 or stream.ticket.request.stops or stream.tells_chances:
             return False
         if not (self._engine.can.decodes and stream.sampler.compiled):
             return False
@@ -260,6 +250,7 @@ class Generator:
     def _forward(self, drafted: bool = False) -> Rows | None:
         """None where it failed or was stopped: whose fault it was is out, the others try again."""
         stop = None if self._steady else self._stop_of([stream.ticket for stream, _ in self._shares])
+        began = time.perf_counter()
         try:
             rows = self._engine.forward(self._buffer.batch, (), stop)
         except (Stopped, ContextFull) as error:
@@ -281,6 +272,7 @@ class Generator:
                     stream.ticket.stop = None
         self.forwards += 1
         self.rows += len(self._buffer.batch)
+        self._pace.seen(len(self._buffer.batch), time.perf_counter() - began)
         return rows
 
     def _stop_of(self, tickets: list[Ticket]) -> Stop:
@@ -302,8 +294,16 @@ class Generator:
         if not stream.decoding:
             stream.decoding = True
             stream.first_at = stream.first_at or time.monotonic()
+        if stream.tells_chances:
+            self._note(stream, logits, token)
         self._take(stream, token)
         self._go_on(stream)
+
+    def _note(self, stream: Stream, logits: np.ndarray, token: int) -> None:
+        """How likely a token was that the answer goes on with."""
+        best = stream.ticket.request.chances
+        if best is not None and token not in self._ends:
+            stream.chances.append(chance(logits, token, best, self._engine.vocabulary.piece))
 
     def _take(self, stream: Stream, token: int) -> bool:
         """Adds to its answer what was chosen; whether nothing may follow."""
@@ -345,55 +345,33 @@ class Generator:
             self._emit(Prefilled(stream.id, done - stream.reused, stream.prompt - stream.reused))
 
     def _make_room(self) -> None:
-        """For the tokens just chosen: caches of others go, then the conversation that came last steps back."""
-        sequences = self._sequences
-        while sequences.promised + sequences.idle > sequences.context and not sequences.make_room():
-            self._step_back(max(self._running, key=lambda stream: stream.ticket.arrived))
+        if self._admission.make_room():
+            self._steady = False
 
     def _squeeze(self, error: ContextFull) -> None:
         """The engine found no room where there should be some: less is asked for, until it is one alone."""
-        if self._sequences.make_any_room():
+        if self._admission.squeeze():
             return
-        if len(self._running) > 1:
-            self._crowded = True
-            self._step_back(max(self._running, key=lambda stream: stream.ticket.arrived))
-        elif (stream := self._running[0]).answered:
+        (stream,) = self._admission.running
+        if stream.answered:
             self._finish(stream, "context")
         else:
             self._fail(stream, error)
 
-    def _step_back(self, stream: Stream) -> None:
-        self._steady = False
-        self._running.remove(stream)
-        if stream.seat:
-            self._sequences.drop(stream.seat, len(stream.tokens))
-        stream.seat, stream.done, stream.decoding = None, 0, False
-        self._waiting.appendleft(stream)
-
     def _finish(self, stream: Stream, reason: Reason) -> None:
         stream.over = True
         self._emit(stream)
-        self._leave(stream)
+        self._steady = self._tight = False
+        self._admission.leave(stream)
         self._emit(stream.finished(reason))
         self._forget(stream)  # drafters may learn from all of it, and nobody waits for that
 
     def _fail(self, stream: Stream, error: AccelError) -> None:
-        """Nothing of its cache is trusted any more."""
-        self._crowded = self._steady = self._tight = False
+        self._steady = self._tight = False
         self._forget(stream)
         stream.running = None
-        if stream.seat:
-            self._running.remove(stream)
-            self._sequences.drop(stream.seat, len(stream.tokens))
+        self._admission.lose(stream)
         self._emit(failed(stream.id, error))
-
-    def _leave(self, stream: Stream) -> None:
-        self._crowded = self._steady = self._tight = False
-        if stream.seat:
-            self._running.remove(stream)
-            self._sequences.release(stream.seat, stream.tokens[: stream.done], len(stream.tokens))
-        else:
-            self._waiting.remove(stream)
 
     def _forget(self, stream: Stream) -> None:
         if self.drafting:

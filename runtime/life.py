@@ -8,8 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -21,12 +20,16 @@ from ..units import Bytes, to_json
 from . import messages
 from .drafting.options import DraftingOptions
 from .obituary import Obituary, died
+from .opening import Listening, Opening, PromptStore
 
 _TICK = 0.2  # seconds between two looks at a worker that is asked something
 _IDLE_TICK = 2.0
 _START = 60.0  # seconds until a worker listens, on a machine under load
 _PATIENCE = 30.0  # seconds of ours without a sign of life
 _GRACE = 2.0  # seconds to end in, before it is killed
+_KEEPING = 20.0  # seconds more, where it keeps what is cached
+Deliver: TypeAlias = Callable[[messages.Event | AccelError], object]
+
 # All other answers end their request.
 _GOES_ON = (messages.Started, messages.Prefilled, messages.Text, messages.Drafting, messages.Routing)
 
@@ -37,7 +40,13 @@ class Life:
     The thread lives as long as the worker: the kernel kills a worker whose starting thread has gone.
     """
 
-    def __init__(self, engine: str, options: Any, drafting: DraftingOptions | None = None) -> None:
+    def __init__(
+        self,
+        engine: str,
+        options: Any,
+        drafting: DraftingOptions | None = None,
+        prompts: PromptStore | None = None,
+    ) -> None:
         self.ready: messages.Ready | None = None
         self.error: AccelError | None = None
         self.pid: int | None = None
@@ -45,8 +54,9 @@ class Life:
         self._engine = engine
         self._options = options
         self._drafting = drafting
+        self._prompts = prompts
         self._changed = threading.Condition()
-        self._answers: dict[int, SimpleQueue[messages.Event | AccelError]] = {}
+        self._answers: dict[int, Deliver] = {}
         self._outgoing: deque[bytes] = deque()
         self._dialer: Dialer | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,10 +85,9 @@ class Life:
             if progress:
                 progress(told)
 
-    def ask(self, request: Any) -> "SimpleQueue[messages.Event | AccelError]":
-        """Sends a request that has an id; its answers come in the queue. Raises UsageError for what no worker would
-        take, WorkerDied."""
-        answers: SimpleQueue[messages.Event | AccelError] = SimpleQueue()
+    def ask(self, request: Any, deliver: Deliver) -> None:
+        """Sends a request that has an id; `deliver` is called with each of its answers, by another thread, and must not
+        block. Raises UsageError for what no worker would take, WorkerDied."""
         try:
             frame = messages.encode(request)
         except UnicodeEncodeError as error:
@@ -91,9 +100,8 @@ class Life:
         with self._changed:
             if self.error:
                 raise self.error
-            self._answers[request.id] = answers
+            self._answers[request.id] = deliver
         self._send(frame)
-        return answers
 
     def tell(self, request: messages.Request) -> None:
         """Sends what has no answer; takes no lock, so that a signal handler may call it."""
@@ -137,7 +145,8 @@ class Life:
         address = meeting.enter_context(meeting_place())
         keys = new_keys() if needs_keys(address) else None
         options = msgspec.Raw(to_json(self._options))
-        opening = messages.Opening(self._engine, options, address, keys.public if keys else "", self._drafting)
+        let_in = keys.public if keys else ""
+        opening = Opening(self._engine, options, address, let_in, self._drafting, self._prompts)
         process = self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", f"{__package__}.worker"],  # -P: the current folder holds no modules of ours
             stdin=subprocess.PIPE,
@@ -157,7 +166,7 @@ class Life:
         watch.daemon = True
         watch.start()
         try:
-            listening = msgspec.json.decode(process.stdout.readline(), type=messages.Listening)
+            listening = msgspec.json.decode(process.stdout.readline(), type=Listening)
         except msgspec.DecodeError:
             raise _silent(_START, ready=False) if time.monotonic() - start >= _START else _Dead from None
         finally:
@@ -197,11 +206,11 @@ class Life:
         elif isinstance(message, messages.Failed) and not message.id:
             raise messages.error_of(message)
         elif not (isinstance(message, messages.Pong) and not message.id):
-            answers = (
+            deliver = (
                 self._answers.get(message.id) if isinstance(message, _GOES_ON) else self._answers.pop(message.id, None)
             )
-            if answers:
-                answers.put(messages.error_of(message) if isinstance(message, messages.Failed) else message)
+            if deliver:
+                deliver(messages.error_of(message) if isinstance(message, messages.Failed) else message)
 
     def _bury(self) -> None:
         """Ends the process, the link and the pipes, in whatever state they are."""
@@ -213,7 +222,7 @@ class Life:
                 with suppress(OSError):
                     process.stdin.close()  # the end of it is a sign too
             try:
-                process.wait(_GRACE)
+                process.wait(_GRACE + (_KEEPING if self._prompts else 0.0))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -228,8 +237,8 @@ class Life:
             self.error = error
             waiting, self._answers = self._answers, {}
             self._changed.notify_all()
-        for answers in waiting.values():
-            answers.put(error)
+        for deliver in waiting.values():
+            deliver(error)
 
 
 def _silent(seconds: float, ready: bool) -> WorkerDied:

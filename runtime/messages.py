@@ -15,13 +15,13 @@ import msgspec
 
 from ..errors import STATUS, AccelError, LinkError, UsageError
 from ..offload.curves import HitCurves
-from .drafting.options import DraftingOptions
-from .figures import Count, DrafterUse, LayerUse, Seconds
+from .figures import Count, DrafterUse, LayerUse, Seconds, Timings, Usage
 from .law import Law
 from .text import Markers
 
-VERSION = 6
+VERSION = 7
 MOST_PARTS = 2**16  # of one prompt
+MOST_CHANCES = 20  # tokens whose probability is told beside that of the one chosen
 KINDS: dict[str, type[AccelError]] = {kind.__name__: kind for kind in STATUS}
 _MOST_WORDS = 2000  # characters of an error's line
 
@@ -37,24 +37,6 @@ Stops: TypeAlias = Annotated[tuple[str, ...], msgspec.Meta(max_length=64)]
 Part: TypeAlias = str | Tokens
 Prompt: TypeAlias = Annotated[tuple[Part, ...], msgspec.Meta(min_length=1, max_length=MOST_PARTS)]
 Reason: TypeAlias = Literal["end", "stop", "length", "context", "cancelled"]
-
-
-class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a worker on this machine is told on its standard input, one line of JSON: the engine with its options, where
-    to listen, and whom to let in (a public key; nothing where the address is private)."""
-
-    engine: str
-    options: msgspec.Raw
-    address: str
-    allowed: str = ""
-    drafting: DraftingOptions | None = None
-
-
-class Listening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What it says on its standard output, one line of JSON: where to find it, and its public key."""
-
-    address: str
-    key: str = ""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -78,7 +60,7 @@ class Generate(Record, frozen=True):
     """Answer a prompt: `Started`, `Prefilled`..., `Text` and `Drafting`..., then `Finished`."""
 
     id: Id
-    conversation: Name  # what is cached of it is not forwarded again
+    conversation: Name | None  # what is cached of it is not forwarded again; None: of whatever begins alike
     prompt: Prompt
     law: Law
     most: Annotated[int, msgspec.Meta(ge=1)] | None = None  # tokens of the answer
@@ -86,6 +68,7 @@ class Generate(Record, frozen=True):
     thoughts: Markers | None = None
     thinking: bool = False  # whether the prompt has opened a thought
     grammar: GrammarSource | None = None
+    chances: Annotated[int, msgspec.Meta(ge=0, le=MOST_CHANCES)] | None = None  # of how many tokens at every place
 
 
 class Cancel(Record, frozen=True):
@@ -96,6 +79,13 @@ class Cancel(Record, frozen=True):
 
 class Encode(Record, frozen=True):
     """What a prompt is in tokens: `Encoded`."""
+
+    id: Id
+    prompt: Prompt
+
+
+class Embed(Record, frozen=True):
+    """What the model makes of a text, as a vector: `Embedded`."""
 
     id: Id
     prompt: Prompt
@@ -118,10 +108,10 @@ class Load(Record, frozen=True):
 
 
 class Forget(Record, frozen=True):
-    """Let a conversation's cache go: `Forgotten`."""
+    """Let a conversation's cache go, or without one all that is cached of texts that do not run: `Forgotten`."""
 
     id: Id
-    conversation: Name
+    conversation: Name | None
 
 
 class Measure(Record, frozen=True):
@@ -181,6 +171,7 @@ class Ready(Record, frozen=True):
     ends: Tokens
     controls: tuple[str, ...]  # spellings of control tokens
     saves: bool  # whether Save and Load work
+    embeds: Count  # numbers of a vector that Embed gives; 0 where it gives none
     seconds: Seconds  # that loading took
 
 
@@ -200,13 +191,24 @@ class Prefilled(Record, frozen=True):
     total: Count
 
 
+class Chance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How likely a token was: the natural logarithm of its probability, before any cut, penalty or temperature; and
+    the likeliest at that place, the most likely first."""
+
+    piece: bytes
+    log: float
+    best: tuple[tuple[bytes, float], ...] = ()
+
+
 class Text(Record, frozen=True):
-    """The answer goes on. `tokens` is how many were chosen until now."""
+    """The answer goes on. `tokens` is how many were chosen until now; `chances` of those since the last text, where
+    they were asked for."""
 
     id: Id
     text: str
     thought: bool
     tokens: Count
+    chances: tuple[Chance, ...] = ()
 
 
 class Drafting(Record, frozen=True):
@@ -214,23 +216,6 @@ class Drafting(Record, frozen=True):
 
     id: Id
     why: str
-
-
-class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Tokens of a prompt, how many of them were cached, how many rows were forwarded, tokens of the answer."""
-
-    prompt: Count
-    reused: Count
-    forwarded: Count
-    generated: Count
-
-
-class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds that a request waited for its turn, took for its prompt, and for all tokens after the first."""
-
-    waited: Seconds
-    prefill: Seconds
-    decode: Seconds
 
 
 class Finished(Record, frozen=True):
@@ -242,6 +227,7 @@ class Finished(Record, frozen=True):
     tokens: Tokens
     usage: Usage
     timings: Timings
+    stop: str = ""  # that ended it
 
 
 class Failed(Record, frozen=True):
@@ -260,6 +246,14 @@ class Failed(Record, frozen=True):
 class Encoded(Record, frozen=True):
     id: Id
     tokens: Tokens
+
+
+class Embedded(Record, frozen=True):
+    """`vector`: float32, the lowest byte first, of length 1. `tokens`: how many the text has."""
+
+    id: Id
+    tokens: Count
+    vector: bytes
 
 
 class Saved(Record, frozen=True):
@@ -320,6 +314,9 @@ class Statistics(Record, frozen=True):
     stood: Count = 0  # of them
     drafting: str = ""  # what is drafted now, and why
     drafters: Annotated[tuple[DrafterUse, ...], msgspec.Meta(max_length=64)] = ()
+    prompts: Count = 0  # that no sequence holds and that are kept
+    prompts_in_memory: Count = 0  # bytes
+    prompts_on_disk: Count = 0  # bytes
 
 
 class Pong(Record, frozen=True):
@@ -327,11 +324,11 @@ class Pong(Record, frozen=True):
 
 
 Request: TypeAlias = (
-    Hello | Generate | Cancel | Encode | Save | Load | Forget | Measure | Route | Survey | Ping | Shutdown
+    Hello | Generate | Cancel | Encode | Embed | Save | Load | Forget | Measure | Route | Survey | Ping | Shutdown
 )  # fmt: skip
 Event: TypeAlias = (
-    Loading | Ready | Started | Prefilled | Text | Finished | Failed | Encoded | Saved | Loaded | Forgotten | Measured
-    | Routing | Routed | Statistics | Pong | Drafting
+    Loading | Ready | Started | Prefilled | Text | Finished | Failed | Encoded | Embedded | Saved | Loaded | Forgotten
+    | Measured | Routing | Routed | Statistics | Pong | Drafting
 )  # fmt: skip
 
 encode = msgspec.msgpack.Encoder().encode

@@ -48,6 +48,7 @@ _ENDS = frozenset(
     )
 )
 _SPECIAL = (2, 3, 4)  # ggml's numbers for tokens that are unknown, control tokens, defined by the model's makers
+_LAST = 3  # ggml's number for pooling by the last token
 _END_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
 
 
@@ -96,6 +97,7 @@ class ModelSpec:
     add_bos: bool
     chat_template: str
     specials: tuple[int, ...] = ()  # tokens that the file calls other than ordinary: control tokens are among them
+    pools_last: bool = False  # a text's vector is what the last token's output says, not all tokens' mean
 
     @classmethod
     def read(cls, path: Path) -> "ModelSpec":
@@ -259,6 +261,7 @@ def _spec(facts: _Facts) -> ModelSpec:
         add_bos=_add_bos(facts),
         chat_template=facts.text("tokenizer.chat_template"),
         specials=_specials(facts),
+        pools_last=facts.header.metadata.get(f"{facts.architecture}.pooling_type") == _LAST,
     )
 
 

@@ -21,6 +21,7 @@ from .history import History
 from .law import Law
 from .library.find import find
 from .model import ModelSpec
+from .opening import PromptStore
 from .plan import Plan, draft_options, engine_options
 from .planning import Say, goal_of, names_draft, nobody, plan_or_raise, this_machine
 from .renderer import Renderer
@@ -29,6 +30,7 @@ from .settings import Settings
 from .supervisor import Supervisor
 
 Progress = Callable[[float], object]
+Stores = Callable[[ModelSpec], PromptStore | None]
 MEASURE_SECONDS = 0.3  # for the speed of a model that was never timed here
 ROUTED_TOKENS, ROUTE_SECONDS = 96, 30.0  # at most, for which experts a model uses that was never recorded here
 
@@ -71,12 +73,13 @@ def wishes(settings: Settings) -> Wishes:
     return Wishes(law, settings.max_tokens, settings.stop)
 
 
-def open_model(settings: Settings, say: Say = nobody, progress: Progress = nobody) -> Opened:
-    """Plans for a model and starts a worker with it; `say` is told what takes time, `progress` how far it is loaded.
+def open_model(settings: Settings, say: Say = nobody, progress: Progress = nobody, prompts: Stores = nobody) -> Opened:
+    """Plans for a model and starts a worker with it; `say` is told what takes time, `progress` how far it is loaded;
+    `prompts` says where a model's prompts are kept that no sequence holds.
 
     Raises ModelError, NetworkError, DiskFull, PlanRefused, EngineError, WorkerDied.
     """
-    opened = start_model(settings, say, progress)
+    opened = start_model(settings, say, progress, prompts=prompts)
     try:
         _learn(opened, say, progress)
     except BaseException:
@@ -91,6 +94,7 @@ def start_model(
     progress: Progress = nobody,
     taps: bool = False,
     draft_nodes: int | None = None,
+    prompts: Stores = nobody,
 ) -> Opened:
     """As `open_model`, and nothing is measured; `taps`: whatever is planned, the engine shows what it computes;
     `draft_nodes`: so many, whatever would pay."""
@@ -108,7 +112,8 @@ def start_model(
     draft = find(settings.draft_model, nobody, say, settings.offline) if names_draft(settings) else None
     plan = plan_of(path, draft)
     options = engine_options(plan)
-    worker = Supervisor("llamacpp", replace(options, taps=taps or options.taps), drafting_options(plan))
+    options = replace(options, taps=taps or options.taps)
+    worker = Supervisor("llamacpp", options, drafting_options(plan), prompts(plan.model))
     try:
         worker.start()
         worker.wait(progress)

@@ -89,7 +89,7 @@ def merged(messages: Iterable[Event]) -> list[Event]:
             at = texts.get(message.id)
             last = found[at] if at is not None else None
             if isinstance(last, Text) and last.thought == message.thought:
-                found[at or 0] = Text(message.id, last.text + message.text, message.thought, message.tokens)
+                found[at or 0] = _joined(last, message)
                 continue
             texts[message.id] = len(found)
         elif isinstance(message, Loading):
@@ -101,3 +101,7 @@ def merged(messages: Iterable[Event]) -> list[Event]:
             texts.pop(getattr(message, "id", -1), None)
         found.append(message)
     return found
+
+
+def _joined(first: Text, then: Text) -> Text:
+    return Text(first.id, first.text + then.text, first.thought, then.tokens, first.chances + then.chances)

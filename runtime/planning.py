@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 
 def nobody(_: object) -> None:
-    """Hears what is said and what is done, and does nothing about it."""
+    """Hears what is said and what is done, and does nothing about it; has nothing to say."""
 
 
 def goal_of(settings: Settings) -> Goal:
@@ -36,6 +36,8 @@ def goal_of(settings: Settings) -> Goal:
         threads=settings.threads,
         deterministic=settings.deterministic,
         drafting=settings.drafting,
+        sequences=settings.parallel or 1,
+        prompts=settings.prompt_memory,
     )
 
 

@@ -20,6 +20,30 @@ class Waiting(Protocol):
 
 S = TypeVar("S", bound=Waiting)
 
+_BESIDE = 0.2  # seconds that those who decode may wait for the next token because others' prompts are read
+_LEAST = 32  # rows, with fewer of which a prompt takes longer as a whole
+_MEMORY = 0.8  # of what a row takes, when another forward is seen
+
+
+class Pace:
+    """How many rows a forward may have while somebody waits for every single token: a prompt is then read in chunks
+    that take no longer than a person notices (Sarathi-Serve, section 4.2, with a time for its token budget)."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seconds = 0.0  # of a row among many
+
+    @property
+    def rows(self) -> int:
+        wanted = int(_BESIDE / self._seconds) if self._seconds else _LEAST
+        return min(self._most, max(_LEAST, wanted))
+
+    def seen(self, rows: int, seconds: float) -> None:
+        """A forward of so many rows took so long."""
+        if rows >= min(_LEAST, self._most):
+            before = self._seconds or seconds / rows
+            self._seconds = _MEMORY * before + (1 - _MEMORY) * seconds / rows
+
 
 def next_rows(queue: Sequence[S], rows: int) -> list[tuple[S, int]]:
     """(stream, how many of its pending rows) for one forward of at most `rows` rows.

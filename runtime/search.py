@@ -44,6 +44,7 @@ class Goal:
     deterministic: bool = False  # whether even an approximate text may depend on nothing that is cached
     drafting: bool = False  # whether to guess ahead where that pays
     draft_nodes: int | None = None  # of the drafts of one step
+    prompts: Bytes = Bytes(0)  # noqa: RUF009 - of main memory, for what is cached of prompts beside the context
 
 
 def placements_to_try(model: ModelSpec, goal: Goal) -> list[Placement]:
@@ -348,7 +349,9 @@ class Search:
         return self.goal.threads or self.machine.processor.cores
 
     def allocations(self, placement: Placement) -> tuple[Allocation, ...]:
-        return footprint(self.model, placement, self.costs, self.unified, driver=GPU in self.room)
+        found = footprint(self.model, placement, self.costs, self.unified, driver=GPU in self.room)
+        kept = Allocation(MEMORY, "prompts that no text is at", self.goal.prompts, "anonymous")
+        return (*found, kept) if self.goal.prompts else found
 
     def sizes(self, placement: Placement) -> dict[str, Bytes]:
         return total(self.allocations(placement))

@@ -1,7 +1,9 @@
-"""Which conversation is cached in which of an engine's sequences: what is there is not forwarded again.
+"""What is cached in which of an engine's sequences: what is there is not forwarded again.
 
-A conversation that runs holds its sequence and promises positions; the others keep their cache until somebody needs
-the sequence or the room, those used longest ago first.
+A text that runs holds its sequence and promises positions; the others keep their cache until somebody needs the
+sequence or the room, those used longest ago first. A conversation has a sequence of its own; a text of nobody's goes on
+with whatever begins as it does, and shares what it has in common with any other, also with one that runs. What has to
+go may be put away, and comes back when a prompt begins with it.
 """
 
 from collections.abc import Sequence
@@ -14,16 +16,20 @@ from ..devices.files import open_atomic
 from ..errors import ContextFull, StateError, UsageError
 from .engines.base import Engine
 from .engines.state import read_state, write_state
+from .prefix import common_prefix
+from .prompt_cache import PromptCache
 
 _TOKENS = "tokens of a conversation"  # who made the first of the two blocks in a saved file
+_WORTH_LOADING = 64  # positions more than any sequence has
 
 
 @dataclass(slots=True, eq=False)
 class Seat:
-    """One sequence of the engine, and what is committed in it."""
+    """One sequence of the engine. `tokens`: what is committed in it; while it is taken, the text's own list, of which
+    a part is."""
 
     number: int
-    conversation: str = ""
+    conversation: str | None = None
     tokens: list[int] = field(default_factory=list)
     taken: bool = False
 
@@ -31,11 +37,13 @@ class Seat:
 class Sequences:
     """See the module's docstring. Not for two threads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, away: PromptCache | None = None) -> None:
+        """`away`: where caches are put that have to go."""
         self._engine = engine
+        self._away = away
         self._seats = [Seat(number) for number in range(engine.can.sequences)]  # used longest ago first
         self.context = engine.can.context
-        self.promised = 0  # positions of conversations that run, forwarded or not
+        self.promised = 0  # positions of texts that run, forwarded or not
         self.idle = 0  # positions of the others
 
     @property
@@ -43,26 +51,48 @@ class Sequences:
         """Cached in all sequences."""
         return sum(self._engine.length(seat.number) for seat in self._seats)
 
-    def take(self, conversation: str, tokens: Sequence[int]) -> tuple[Seat, int] | None:
-        """A sequence for a conversation that is to run with these tokens, and how many of them it holds already; at
-        least one is left to be forwarded. None while there is no sequence, or no room, or it runs already."""
+    def take(self, conversation: str | None, tokens: list[int]) -> tuple[Seat, int] | None:
+        """A sequence for a text that is to run with these tokens, and how many of them it holds already; at least one
+        is left to be forwarded. None while there is no sequence, or no room, or its conversation runs already."""
         if self.promised + len(tokens) > self.context:
             return None
-        seat = self._find(conversation) or self._spare()
+        source, common = self._closest(tokens)
+        seat = self._find(conversation) or self._spare(source, common, conversation)
         if not seat or seat.taken:
             return None
-        if seat.conversation != conversation:
-            self._clear(seat)
-            seat.conversation = conversation
+        kept = self._common(seat, tokens)
+        if source is None or common <= kept:
+            source = seat
+        if 2 * kept < len(seat.tokens) and (conversation is None or seat.conversation != conversation):
+            self._put_away(seat)
         self.idle -= len(seat.tokens)
-        reused = self._keep(seat, tokens)
-        seat.tokens, seat.taken = [], True
         self.promised += len(tokens)
+        if source is seat:
+            self._cut(seat, kept)
+        else:
+            self._engine.fork(source.number, seat.number, common)
+        seat.conversation, seat.tokens, seat.taken = conversation, tokens, True
         self.make_room()
-        return seat, reused
+        return seat, self._brought_back(seat, max(kept, common))
+
+    def shared(self, tokens: Sequence[int]) -> int:
+        """How many of a prompt's tokens some sequence holds that it could go on with."""
+        return self._closest(tokens)[1]
+
+    def lend(self, positions: int) -> Seat | None:
+        """An empty sequence for so many positions, until it is dropped; None while there is none, or no room."""
+        seat = self._free()
+        if not seat or self.promised + positions > self.context:
+            return None
+        self._put_away(seat)
+        self._clear(seat)
+        seat.taken = True
+        self.promised += positions
+        self.make_room()
+        return seat
 
     def release(self, seat: Seat, tokens: list[int], promised: int) -> None:
-        """The conversation runs no more; `tokens` are what is committed, `promised` the positions it held."""
+        """The text runs no more; `tokens` are what is committed, `promised` the positions it held."""
         self.promised -= promised
         seat.taken = False
         seat.tokens = tokens
@@ -74,7 +104,7 @@ class Sequences:
         """Release it with nothing kept."""
         self._engine.truncate(seat.number, 0)
         self.release(seat, [], promised)
-        seat.conversation = ""
+        seat.conversation = None
 
     def make_room(self) -> bool:
         """Let caches of others go until all that is promised fits; whether it does."""
@@ -82,6 +112,7 @@ class Sequences:
             if self.promised + self.idle <= self.context:
                 return True
             if not seat.taken:
+                self._put_away(seat)
                 self._clear(seat)
         return self.promised + self.idle <= self.context
 
@@ -102,6 +133,12 @@ class Sequences:
         while self.make_any_room():
             pass
 
+    def put_all_away(self) -> None:
+        """Of those that do not run: the process is about to end."""
+        for seat in self._seats:
+            if not seat.taken:
+                self._put_away(seat)
+
     def save(self, conversation: str, path: Path) -> tuple[int, int]:
         """(positions, bytes) written. Raises UsageError where nothing is cached or it runs, DiskFull, AccelError."""
         seat = self._resting(conversation)
@@ -115,7 +152,7 @@ class Sequences:
 
     def load(self, conversation: str, path: Path) -> int:
         """Positions loaded. Raises UsageError while it runs, StateError, ContextFull; nothing is cached of it then."""
-        seat = self._resting(conversation) or self._spare()
+        seat = self._resting(conversation) or self._free()
         if not seat:
             raise ContextFull("every sequence is in use", "wait until an answer has ended")
         self._clear(seat)
@@ -139,7 +176,9 @@ class Sequences:
         self.idle += count
         return count
 
-    def _find(self, conversation: str) -> Seat | None:
+    def _find(self, conversation: str | None) -> Seat | None:
+        if conversation is None:
+            return None
         return next((seat for seat in self._seats if seat.conversation == conversation), None)
 
     def _resting(self, conversation: str) -> Seat | None:
@@ -148,34 +187,57 @@ class Sequences:
             raise UsageError(f"the conversation '{conversation}' is being answered", "wait, or cancel the answer")
         return seat
 
-    def _spare(self) -> Seat | None:
+    def _closest(self, tokens: Sequence[int]) -> tuple[Seat | None, int]:
+        """Who has most of a prompt, and how much; those that run, too."""
+        best: Seat | None = None
+        most = 0
+        for seat in self._seats:
+            if seat.tokens and (common := self._common(seat, tokens)) > most:
+                best, most = seat, common
+        return best, most
+
+    def _common(self, seat: Seat, tokens: Sequence[int]) -> int:
+        """How much of a prompt that can be gone on with: a state that cannot be taken back is all or nothing."""
+        held = self._engine.length(seat.number)
+        common = min(common_prefix(seat.tokens, tokens), held, len(tokens) - 1)
+        return common if common == held or self._engine.can.rollback else 0
+
+    def _spare(self, source: Seat | None, common: int, conversation: str | None) -> Seat | None:
+        """A sequence for a text that has none: one of nobody's that it only prolongs, or an empty one, or that used
+        longest ago; what it could share with is the last to go."""
+        if source and not source.taken and source.conversation is None is conversation and common == len(source.tokens):
+            return source
+        return self._free(source)
+
+    def _free(self, but: Seat | None = None) -> Seat | None:
         """An empty sequence, or the one used longest ago."""
         free = [seat for seat in self._seats if not seat.taken]
-        return next((seat for seat in free if not seat.tokens), free[0] if free else None)
+        order = sorted(free, key=lambda seat: (bool(seat.tokens), seat is but))
+        return order[0] if order else None
 
-    def _keep(self, seat: Seat, tokens: Sequence[int]) -> int:
-        """Cut a sequence down to what it has in common with `tokens`."""
-        common = common_prefix(seat.tokens, tokens[:-1])
-        if common < len(seat.tokens):
-            common = common if self._engine.can.rollback else 0
-            self._engine.truncate(seat.number, common)
-        return common
+    def _cut(self, seat: Seat, length: int) -> None:
+        if length < len(seat.tokens):
+            self._engine.truncate(seat.number, length)
 
     def _clear(self, seat: Seat) -> None:
         self._engine.truncate(seat.number, 0)
         self.idle -= len(seat.tokens)
-        seat.conversation, seat.tokens = "", []
+        seat.conversation, seat.tokens = None, []
 
+    def _put_away(self, seat: Seat) -> None:
+        if self._away is not None and seat.tokens:
+            self._away.put(seat.number, seat.tokens)
 
-def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two sequences begin with in common."""
-    same, end = 0, min(len(one), len(other))
-    if one[:end] == other[:end]:
-        return end
-    while end - same > 1:  # they are the same until `same`, and not until `end`
-        middle = (same + end) // 2
-        if one[same:middle] == other[same:middle]:
-            same = middle
-        else:
-            end = middle
-    return same
+    def _brought_back(self, seat: Seat, held: int) -> int:
+        """How much of its text a sequence holds, once what was put away is taken into account."""
+        if self._away is None:
+            return held
+        room = self.context - self.promised - self.idle + len(seat.tokens)
+        found = self._away.closest(seat.tokens, room)
+        if not found or found.common < held + _WORTH_LOADING:
+            return held
+        if not self._away.load(found.entry, seat.number):
+            return self._engine.length(seat.number)
+        common = min(found.common, len(seat.tokens) - 1)
+        self._engine.truncate(seat.number, common)
+        return common

@@ -131,6 +131,23 @@ class Settings:
     system: str = _row("", TEXT, "system prompt", "the model's own")
     sessions: bool = _row(True, SWITCH, "keep conversations on disk, so that they can be resumed")
     offline: bool = _row(False, SWITCH, "never use the network")
+    parallel: int | None = _row(
+        None, _whole(1, 256), "texts that are answered at once, within one context", "4 for `accel serve`, else 1"
+    )
+    host: str = _row("127.0.0.1", TEXT, "address to listen at; anything beyond this machine needs a key")
+    port: int = _row(11500, _whole(0, 65535), "port to listen at; 0 for any that is free")
+    idle_unload: int = _row(
+        900, _whole(0, _MOST), "seconds without a request after which a model is closed; 0 for never"
+    )
+    power: str = _row(
+        "auto", _one_of("auto", "eco", "balanced", "full"), "eco, balanced or full; auto is eco on battery"
+    )
+    prompt_memory: Bytes = _row(Bytes(0), SIZE, "memory for prompts that no text is at, beside the context")  # noqa: RUF009
+    prompt_cache: Bytes = _row(  # noqa: RUF009
+        Bytes.from_gib(1), SIZE, "disk for prompts that no text is at, for each model; kept across restarts"
+    )
+    most_waiting: int = _row(256, _whole(0, 65536), "requests that may wait for their turn")
+    most_of_a_client: int = _row(64, _whole(1, 65536), "requests of one client, running and waiting")
 
 
 @dataclass(frozen=True, slots=True)

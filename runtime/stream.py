@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass, field
 
 from .engines.base import Chosen, Stop
-from .messages import Event, Finished, Generate, Reason, Text, Timings, Usage
+from .messages import Chance, Event, Finished, Generate, Reason, Text, Timings, Usage
 from .sampling import Sampler
 from .sequences import Seat
-from .text import TextStream
+from .text import Chunk, TextStream
 
 
 @dataclass(slots=True, eq=False)
@@ -32,9 +32,9 @@ class Stream:
     """One request being answered. `tokens` is all that its sequence will hold, `done` how many of them it holds."""
 
     __slots__ = (
-        "_finished", "answered", "decoding", "done", "ends", "first_at", "forwarded", "id", "last", "most", "over",
-        "prompt", "reused", "running", "said", "sampler", "seat", "speaks", "started_at", "text", "ticket", "tokens",
-        "told_at",
+        "_finished", "answered", "chances", "decoding", "done", "ends", "first_at", "forwarded", "id", "last", "most",
+        "over", "prompt", "reused", "running", "said", "sampler", "seat", "speaks", "started_at", "text", "ticket",
+        "tokens", "told_at",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +61,7 @@ class Stream:
         self.text = text
         self.ends = ends
         self.running: tuple[int, Chosen] | None = None  # answered before a `decode` that runs, and what that chooses
+        self.chances: list[Chance] = []  # of tokens whose text is not said yet
         self.said = 0  # how many tokens of the answer `text` has seen
         self.speaks = False  # whether somebody is about to call `speak`
         self.over = False  # whether nothing will follow
@@ -73,6 +74,10 @@ class Stream:
     @property
     def pending(self) -> int:
         return len(self.tokens) - self.done
+
+    @property
+    def tells_chances(self) -> bool:
+        return self.ticket.request.chances is not None
 
     @property
     def number(self) -> int:
@@ -94,6 +99,12 @@ class Stream:
         if over and not self._finished:
             self._finished = True
             chunks = [*chunks, *self.text.finish()]
+        if self.chances and (chunks or over):
+            chunks = chunks or [Chunk("")]
+            chances = tuple(self.chances)
+            del self.chances[: len(chances)]  # what was added meanwhile, by the thread that computes, stays
+            first = Text(self.id, chunks[0].text, chunks[0].thought, self.said, chances)
+            return [first, *(Text(self.id, text, thought, self.said) for text, thought in chunks[1:])]
         return [Text(self.id, text, thought, self.said) for text, thought in chunks]
 
     def finished(self, reason: Reason) -> Finished:
@@ -105,6 +116,7 @@ class Stream:
             tuple(self.tokens[self.prompt :]),
             Usage(self.prompt, self.reused, self.forwarded, self.answered),
             Timings(started - self.ticket.arrived, first - started, now - first),
+            self.text.stop,
         )
 
     def _unsaid(self) -> list[int]:

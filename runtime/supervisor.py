@@ -5,18 +5,22 @@ import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
+
+import msgspec
 
 from ..errors import AccelError, LinkError, UsageError
 from . import messages
 from .drafting.options import DraftingOptions
 from .law import Law
-from .life import Life
+from .life import Deliver, Life
+from .opening import PromptStore
 from .text import Markers
 
 _LOOK = 0.5  # seconds after which a waiting thread lets a signal through, on systems that need it
 
 Step = messages.Started | messages.Prefilled | messages.Text | messages.Drafting | messages.Finished
+Steps: TypeAlias = SimpleQueue[messages.Event | AccelError]
 A = TypeVar("A")
 
 
@@ -24,7 +28,7 @@ class Answer:
     """What comes of a prompt, step by step; the last step is `Finished`. Iterating raises what it failed with, and
     WorkerDied. Leaving the `with` block cancels what has not ended."""
 
-    def __init__(self, life: Life, id: int, steps: "SimpleQueue[messages.Event | AccelError]") -> None:
+    def __init__(self, life: Life, id: int, steps: Steps) -> None:
         self.id = id
         self._life = life
         self._steps = steps
@@ -64,11 +68,19 @@ class Supervisor:
     Every request raises what the engine could not be opened with. Any thread may ask; several may at once.
     """
 
-    def __init__(self, engine: str, options: Any, drafting: DraftingOptions | None = None) -> None:
-        """`engine` and `options`: see `engines.open_engine`; `drafting`: with what, where it pays."""
+    def __init__(
+        self,
+        engine: str,
+        options: Any,
+        drafting: DraftingOptions | None = None,
+        prompts: PromptStore | None = None,
+    ) -> None:
+        """`engine` and `options`: see `engines.open_engine`; `drafting`: with what, where it pays; `prompts`: where
+        they are kept beyond the engine's sequences."""
         self._engine = engine
         self._options = options
         self._drafting = drafting
+        self._prompts = prompts
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._life: Life | None = None
@@ -89,7 +101,7 @@ class Supervisor:
 
     def generate(
         self,
-        conversation: str,
+        conversation: str | None,
         prompt: Sequence[str | Sequence[int]],
         law: Law,
         most: int | None = None,
@@ -97,18 +109,37 @@ class Supervisor:
         thoughts: Markers | None = None,
         thinking: bool = False,
         grammar: messages.GrammarSource | None = None,
+        chances: int | None = None,
     ) -> Answer:
         """Answer a prompt: texts whose control tokens count, and tokens of earlier answers; see `messages.Generate`."""
-        life = self._ready_life()
+        life, steps = self._ready_life(), Steps()
         id = next(self._numbers)
         request = messages.Generate(
-            id, conversation, _parts(prompt), law, most, tuple(stops), thoughts, thinking, grammar
+            id, conversation, _parts(prompt), law, most, tuple(stops), thoughts, thinking, grammar, chances
         )
-        return Answer(life, id, life.ask(request))
+        life.ask(request, steps.put)
+        return Answer(life, id, steps)
+
+    def begin(self, request: messages.Generate, deliver: Deliver) -> int:
+        """Answer a prompt, and go on at once: `deliver` gets what `generate` gives step by step, or the error that ends
+        it, from another thread, and must not block. The number under which the request can be cancelled; its own does
+        not count."""
+        life, id = self._ready_life(), next(self._numbers)
+        life.ask(msgspec.structs.replace(request, id=id), deliver)
+        return id
+
+    def cancel(self, id: int) -> None:
+        """The answer ends with its next step, reason "cancelled", if it has not ended."""
+        if life := self._life:
+            life.tell(messages.Cancel(id))
 
     def encode(self, prompt: Sequence[str | Sequence[int]]) -> tuple[int, ...]:
         """The tokens of a prompt."""
         return self._ask(messages.Encode(next(self._numbers), _parts(prompt)), messages.Encoded).tokens
+
+    def embed(self, prompt: Sequence[str | Sequence[int]]) -> messages.Embedded:
+        """What the model makes of a text, as a vector. Raises ModelUnsupported where it makes none, ContextFull."""
+        return self._ask(messages.Embed(next(self._numbers), _parts(prompt)), messages.Embedded)
 
     def save(self, conversation: str, path: str) -> messages.Saved:
         """What is cached of a conversation, to a file that is there whole or not at all."""
@@ -118,8 +149,8 @@ class Supervisor:
         """Raises StateError for a file of another model, or a damaged one."""
         return self._ask(messages.Load(next(self._numbers), conversation, path), messages.Loaded)
 
-    def forget(self, conversation: str) -> None:
-        """Let go what is cached of it."""
+    def forget(self, conversation: str | None) -> None:
+        """Let go what is cached of it; without one, of everything that is not being answered."""
         self._ask(messages.Forget(next(self._numbers), conversation), messages.Forgotten)
 
     def measure(self, seconds: float) -> messages.Measured:
@@ -135,7 +166,8 @@ class Supervisor:
     ) -> messages.Routed:
         """Has the model write, and tells which experts it used: see `messages.Route`. The engine must have been opened
         with taps. `progress` is called with 0 to 1 by this thread."""
-        steps = self._ready_life().ask(messages.Route(next(self._numbers), tokens, seconds, path))
+        steps = Steps()
+        self._ready_life().ask(messages.Route(next(self._numbers), tokens, seconds, path), steps.put)
         while isinstance(step := _next(steps), messages.Routing):
             progress(step.done)
         return _expected(step, messages.Routed, "Route")
@@ -159,7 +191,7 @@ class Supervisor:
     def _living(self) -> Life:
         with self._lock:
             if not self._life or not self._life.alive:
-                self._life = Life(self._engine, self._options, self._drafting)
+                self._life = Life(self._engine, self._options, self._drafting, self._prompts)
             return self._life
 
     def _ready_life(self) -> Life:
@@ -168,7 +200,9 @@ class Supervisor:
         return life
 
     def _ask(self, request: Any, kind: type[A]) -> A:
-        return _expected(_next(self._ready_life().ask(request)), kind, type(request).__name__)
+        steps = Steps()
+        self._ready_life().ask(request, steps.put)
+        return _expected(_next(steps), kind, type(request).__name__)
 
 
 def _expected(found: messages.Event | AccelError, kind: type[A], request: str) -> A:
@@ -179,7 +213,7 @@ def _expected(found: messages.Event | AccelError, kind: type[A], request: str) -
     return found
 
 
-def _next(steps: "SimpleQueue[messages.Event | AccelError]") -> messages.Event | AccelError:
+def _next(steps: Steps) -> messages.Event | AccelError:
     while True:
         try:
             return steps.get(timeout=_LOOK)

@@ -56,7 +56,7 @@ def pieces(vocabulary: "Vocabulary", thoughts: Markers | None) -> Callable[[int]
 
 
 class TextStream:
-    """`push` every token of an answer, then `finish`; `stopped` once a stop string was met.
+    """`push` every token of an answer, then `finish`; `stop` is the stop string that ended it, "" until then.
 
     `piece` gives a token's bytes; `thinking` says that the prompt has opened a thought already. Raises UsageError for
     stop strings that are empty, too long or too many.
@@ -74,7 +74,7 @@ class TextStream:
                 "a stop string is empty or too long, or there are too many",
                 f"give at most {MOST_STOPS}, each of 1 to {LONGEST_STOP} characters",
             )
-        self.stopped = False
+        self.stop = ""
         self._piece = piece
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._stops = tuple(stops)
@@ -84,6 +84,11 @@ class TextStream:
         self._after_marker = self._thinking
         self._plain = not stops and thoughts is None  # nothing to look for, ever again
         self._held = ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was met."""
+        return bool(self.stop)
 
     def push(self, *tokens: int) -> list[Chunk]:
         """What these tokens add to the text."""
@@ -127,8 +132,8 @@ class TextStream:
     def _read_answer(self, chunks: list[Chunk]) -> bool:
         """Gives what is certain; whether a thought has opened and there may be more to read."""
         held = self._held
-        found = [(at + len(stop), at) for stop in self._stops if (at := held.find(stop)) >= 0]
-        end, at = min(found, default=(len(held) + 1, 0))
+        found = [(at + len(stop), at, stop) for stop in self._stops if (at := held.find(stop)) >= 0]
+        end, at, stop = min(found, default=(len(held) + 1, 0, ""))
         if self._may_think and self._markers:
             start = held.lstrip()
             before = len(held) - len(start)
@@ -141,7 +146,7 @@ class TextStream:
             self._may_think = False
             self._plain = not self._stops
         if found:
-            self.stopped = True
+            self.stop = stop
             self._give(chunks, at)
         else:
             self._give(chunks, len(held) - _unfinished(held, self._stops))

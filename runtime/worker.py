@@ -23,6 +23,7 @@ from ..devices.resident import give_back_freed_memory
 from ..errors import AccelError, LinkError
 from . import messages
 from .engine_thread import EngineThread
+from .opening import Listening, Opening
 from .outbox import Outbox, merged
 from .parent import end_with_parent
 from .stream import Ticket
@@ -30,6 +31,7 @@ from .stream import Ticket
 # Seconds between two messages of one answer, at least: a stream to the eye. Each takes a core from the engine.
 _BEAT = 1 / 20
 _GRACE = 1.0  # seconds that a running step has to end in
+_KEEPING = 15.0  # seconds more, where what is cached is kept
 _AT_ONCE = 64  # frames heard before something is said again
 _MOST_REQUESTS = 1024  # that are not answered yet
 
@@ -37,7 +39,7 @@ _MOST_REQUESTS = 1024  # that are not answered yet
 class Worker:
     """Between one front and the engine's thread."""
 
-    def __init__(self, opening: messages.Opening, listener: Listener) -> None:
+    def __init__(self, opening: Opening, listener: Listener) -> None:
         self._listener = listener
         self._outbox = Outbox(listener.wake)
         self._engine = EngineThread(opening, self._outbox)
@@ -46,6 +48,7 @@ class Worker:
         self._state: messages.Loading | messages.Ready | messages.Failed = messages.Loading(0.0)
         self._unsent: list[messages.Event] = []
         self._tickets: dict[int, Ticket] = {}  # of answers that have not ended
+        self._keeps = opening.prompts is not None
         self._ending = False
 
     def end(self) -> None:
@@ -63,7 +66,7 @@ class Worker:
         for ticket in self._tickets.values():
             ticket.cancel()
         self._engine.end()
-        self._thread.join(_GRACE)
+        self._thread.join(_GRACE + (_KEEPING if self._keeps else 0.0))
 
     def _hear(self) -> None:
         for _ in range(_AT_ONCE):
@@ -158,7 +161,7 @@ def main() -> int:
     give_back_freed_memory()
     line = sys.stdin.buffer.readline()
     try:
-        opening = msgspec.json.decode(line, type=messages.Opening)
+        opening = msgspec.json.decode(line, type=Opening)
         keys = new_keys() if needs_keys(opening.address) else None
         listener = Listener(opening.address, keys, opening.allowed)
     except (msgspec.DecodeError, AccelError) as error:
@@ -168,7 +171,7 @@ def main() -> int:
         Path("/proc/self/oom_score_adj").write_text("500")
     worker = Worker(opening, listener)
     end_with_parent(sys.stdin.buffer, worker.end)
-    listening = messages.Listening(listener.address, keys.public if keys else "")
+    listening = Listening(listener.address, keys.public if keys else "")
     sys.stdout.buffer.write(msgspec.json.encode(listening) + b"\n")
     sys.stdout.flush()
     os.dup2(2, 1)  # whatever libraries print is no message

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..engines.base import Engine
-from ..sequences import common_prefix
+from ..prefix import common_prefix
 
 
 @dataclass(slots=True, eq=False)

@@ -62,6 +62,7 @@ class Capabilities:
     view: bool = False
     exact: bool = False  # n rows at once give bit for bit what n single rows give
     decodes: bool = False  # several tokens in one call
+    embeds: int = 0  # numbers of what `embed` gives for a token; 0: it gives nothing
 
 
 class Rows(Protocol):
@@ -225,6 +226,12 @@ class Engine(Protocol):
         last is not forwarded. It ends after `most` tokens or `Chosen.MOST`, a token that ends a turn, or, with one
         token at least, a stop. Empty where the engine or the law cannot, or something is wrong: `forward` then says
         what. Raises EngineError where the sequence is lost."""
+        ...
+
+    def embed(self, seq: int, tokens: Sequence[int]) -> np.ndarray:
+        """Forwards and commits tokens, at most `can.outputs`, behind what the sequence holds, which has no uncommitted
+        nodes. What the last layer makes of each, normed: float32 of shape (tokens, `can.embeds`). Raises what `forward`
+        raises, and EngineError where the engine cannot."""
         ...
 
     def commit(self, seq: int, nodes: Sequence[int]) -> None:

@@ -20,6 +20,7 @@ from ...errors import Cancelled, ContextFull, EngineError, StateError
 from ...units import Bytes
 from ..model import ModelSpec
 from .base import Batch, Capabilities, Chooser, Chosen, Offloaded, Stop, Stopped, Tap, check_path
+from .fake_hash import MASK, hash_of, mix, noise
 from .options import FakeOptions
 from .state import read_state, write_state
 
@@ -34,8 +35,6 @@ TEMPLATE = (
 )
 _CHANGES = ("", "<|im_end|>\n<|im_start|>assistant\n")  # what may stand between a script's prompt and its answer
 _SURE = np.float32(100.0)
-_MASK = 2**64 - 1
-_SPREAD = np.arange(1, VOCABULARY + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 _TASTE = np.full(VOCABULARY, -8, np.float32)
 _TASTE[32:127] = 0
 _TASTE[[ord(" "), *range(ord("a"), ord("z") + 1)]] = 6
@@ -145,6 +144,7 @@ class FakeEngine:
             view=True,
             exact=True,
             decodes=self.options.decodes,
+            embeds=WIDTH,
         )
         self.forwards = 0
         self.rows_forwarded = 0
@@ -189,6 +189,12 @@ class FakeEngine:
                 break
         return tokens[1:]
 
+    def embed(self, seq: int, tokens: Sequence[int]) -> np.ndarray:
+        outputs: list[np.ndarray] = []
+        self.forward(Batch.chain(seq, tokens, wants="all"), [Tap(LAYERS - 1, "layer_output", outputs.append)])
+        self.commit(seq, range(len(tokens)))
+        return outputs[0] - np.float32(0.5)
+
     def _check(self, batch: Batch) -> None:
         n, wanted = len(batch), int(np.count_nonzero(batch.wants))
         if not 0 < n <= self.can.rows or wanted > self.can.outputs:
@@ -209,7 +215,7 @@ class FakeEngine:
                 self._take_back(before)
                 raise EngineError(f"node {parent} is no parent: sequence {seq} has {len(line.nodes)} nodes")
             above = line.nodes[parent] if parent >= 0 else line.committed[-1] if line.committed else None
-            cell = _Cell(token, above, _mix(above.state if above else 0, token))
+            cell = _Cell(token, above, mix(above.state if above else 0, token))
             cells.append(cell)
             line.nodes.append(cell)
             line.parents.append(parent)
@@ -243,19 +249,19 @@ class FakeEngine:
         for tap in sorted(taps, key=lambda tap: tap.layer):
             if tap.what not in self.can.taps or not 0 <= tap.layer < LAYERS:
                 raise EngineError(f"there is no '{tap.what}' in layer {tap.layer}")
-            noise = _noise(states + np.uint64(tap.layer))[:, :WIDTH]
-            value = np.argsort(noise, axis=1)[:, :EXPERTS_USED].astype(np.int32) if tap.what == "experts" else noise
+            found = noise(states + np.uint64(tap.layer), WIDTH)
+            value = np.argsort(found, axis=1)[:, :EXPERTS_USED].astype(np.int32) if tap.what == "experts" else found
             try:
                 tap.call(value)
             except Exception as error:
                 raise EngineError(f"a tap on '{tap.what}' failed: {error}") from error
 
     def _logits(self, cell: _Cell) -> np.ndarray:
-        state = cell.state if self._kv is None else _hash(_path(cell)[-self._kv :])
-        logits = _TASTE + 8 * _noise(np.array([state], np.uint64))[0]
+        state = cell.state if self._kv is None else hash_of(_path(cell)[-self._kv :])
+        logits = _TASTE + 8 * noise(np.array([state], np.uint64), VOCABULARY)[0]
         skipped = set(range(LAYERS)) - set(self._layers)
         for layer in skipped:
-            logits += _noise(np.array([(state + layer) & _MASK], np.uint64))[0]
+            logits += noise(np.array([(state + layer) & MASK], np.uint64), VOCABULARY)[0]
         if (state >> 20) % self.options.answer_length == 0:
             logits[TURN_END] += 40
         if self._script and (token := self._scripted(_path(cell))) is not None:
@@ -330,7 +336,7 @@ class FakeEngine:
             raise ContextFull(f"no room for the {positions} positions of the saved state")
         for token in tokens.tolist():
             above = line.committed[-1] if line.committed else None
-            line.committed.append(_Cell(token, above, _mix(above.state if above else 0, token)))
+            line.committed.append(_Cell(token, above, mix(above.state if above else 0, token)))
         self._hold(line.committed)
 
     def view(self, kv: int | None = None, layers: Sequence[int] | None = None) -> "FakeEngine":
@@ -377,23 +383,3 @@ def _path(cell: _Cell | None) -> list[int]:
 def _letters(tokens: Sequence[int]) -> str:
     """Tokens as a string that can be searched."""
     return "".join(map(chr, tokens))
-
-
-def _hash(tokens: Sequence[int]) -> int:
-    state = 0
-    for token in tokens:
-        state = _mix(state, token)
-    return state
-
-
-def _mix(state: int, token: int) -> int:
-    mixed = (state ^ (token + 1) * 0x9E3779B97F4A7C15) * 0xBF58476D1CE4E5B9 & _MASK
-    return mixed ^ mixed >> 29
-
-
-def _noise(states: np.ndarray) -> np.ndarray:
-    """(n, VOCABULARY) numbers in [0, 1), float32, from n hashes."""
-    mixed = states[:, None] + _SPREAD
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)

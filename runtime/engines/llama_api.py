@@ -69,6 +69,9 @@ is_hybrid = _function("llama_model_is_hybrid", boolean, address)
 
 decode = _function("llama_decode", int32, address, Batch)
 logits_of = _function("llama_get_logits_ith", address, address, int32)
+output_width = _function("llama_model_n_embd_out", int32, address)
+set_embeddings = _function("llama_set_embeddings", None, address, boolean)
+_embedding_of = _function("llama_get_embeddings_ith", address, address, int32)
 set_abort = _function("llama_set_abort_callback", None, address, address, address)
 
 seq_rm = _function("llama_memory_seq_rm", boolean, address, int32, int32, int32)
@@ -81,6 +84,7 @@ state_set = _function("llama_state_seq_set_data_ext", size, address, address, si
 vocab_size = _function("llama_vocab_n_tokens", int32, address)
 vocab_bos = _function("llama_vocab_bos", int32, address)
 vocab_adds_bos = _function("llama_vocab_get_add_bos", boolean, address)
+vocab_attributes = _function("llama_vocab_get_attr", ctypes.c_int, address, int32)
 vocab_is_end = _function("llama_vocab_is_eog", boolean, address, int32)
 tokenize = _function("llama_tokenize", int32, address, ctypes.c_char_p, int32, address, int32, boolean, boolean)
 to_piece = _function("llama_token_to_piece", int32, address, int32, address, int32, int32, boolean)
@@ -144,6 +148,15 @@ def floats_at(place: int, count: int) -> np.ndarray:
     view = np.frombuffer(memoryview((ctypes.c_float * count).from_address(place)), np.float32)
     view.flags.writeable = False
     return view
+
+
+def embeddings(context: int | None, count: int, width: int) -> np.ndarray:
+    """Of the rows of the last batch: a copy, (count, width). Raises EngineError."""
+    LOG.clear()
+    places = [_embedding_of(context, row) for row in range(count)]
+    if not all(places):
+        raise EngineError("llama.cpp has no embeddings of this model", LOG.reason("it does not say why"))
+    return np.stack([floats_at(place, width) for place in places])
 
 
 def tensor_rows(tensor: int) -> np.ndarray:
@@ -275,6 +288,7 @@ def new_context(model: int, options: EngineOptions, eval_callback: Any = None, e
     params.n_outputs_max = options.outputs
     params.n_threads = options.threads
     params.n_threads_batch = options.threads_prefill
+    params.pooling_type = binding.LLAMA_POOLING_TYPE_NONE  # what the last layer gives is pooled by us
     params.type_k = params.type_v = KV_TYPES[options.kv_type]
     params.flash_attn_type = (
         binding.LLAMA_FLASH_ATTN_TYPE_AUTO if options.flash_attention else binding.LLAMA_FLASH_ATTN_TYPE_DISABLED

@@ -1,8 +1,15 @@
 """Text to tokens and back by llama.cpp's tokenizers."""
 
 import ctypes
+import re
+from collections.abc import Iterator
+from functools import cached_property
 
 from . import llama_api as api
+
+_CONTROLS, _STRIPS_BEFORE = 1 << 3, 1 << 7  # llama_token_attr
+_SHORT = 2**13  # bytes: of what is no longer, llama.cpp finds all control tokens in no time
+_DENSE = 256  # control tokens found at once: it takes the square of their number
 
 
 class LlamaVocabulary:
@@ -17,14 +24,35 @@ class LlamaVocabulary:
 
     def encode(self, text: str, special: bool = True, start: bool = False) -> list[int]:
         data = text.encode(errors="replace")
+        found = [token for block in self._blocks(data, special) for token in self._encode(block, special)]
+        return [self._bos, *found] if start and self._bos is not None and found[:1] != [self._bos] else found
+
+    def _blocks(self, data: bytes, special: bool) -> Iterator[bytes]:
+        """Cut before control tokens, which part what stands before and behind them anyway."""
+        begin = 0
+        if special and len(data) > _SHORT and self._controls:
+            for number, found in enumerate(self._controls.finditer(data), 1):
+                if number % _DENSE == 0:
+                    yield data[begin : found.start()]
+                    begin = found.start()
+        yield data[begin:]
+
+    @cached_property
+    def _controls(self) -> "re.Pattern[bytes] | None":
+        attributes = {token: api.vocab_attributes(self._vocab, token) for token in range(self.size)}
+        tokens = [token for token, kind in attributes.items() if kind & _CONTROLS and not kind & _STRIPS_BEFORE]
+        spellings = {self._ask(token, special=True) for token in tokens} - {b""}
+        longest_first = sorted(map(re.escape, spellings), key=len, reverse=True)
+        return re.compile(b"|".join(longest_first)) if longest_first else None
+
+    def _encode(self, data: bytes, special: bool) -> list[int]:
         room = len(data) + 8  # no tokenizer makes more tokens than bytes, but some add a few at the ends
         tokens = (ctypes.c_int32 * room)()
         count = api.tokenize(self._vocab, data, len(data), ctypes.addressof(tokens), room, False, special)
         if count < 0:
             tokens = (ctypes.c_int32 * -count)()
             count = api.tokenize(self._vocab, data, len(data), ctypes.addressof(tokens), -count, False, special)
-        found = tokens[:count]
-        return [self._bos, *found] if start and self._bos is not None and found[:1] != [self._bos] else found
+        return tokens[:count]
 
     def piece(self, token: int) -> bytes:
         if (piece := self._pieces.get(token)) is None:

@@ -23,9 +23,10 @@ from . import llama_decode
 from .base import Batch, Capabilities, Chooser, Chosen, Offloaded, Stop, Stopped, Tap, check_path
 from .llama_experts import Experts, open_experts
 from .llama_lazy import Copying, mapped_lazily
+from .llama_memory import LlamaMemory
 from .llama_rows import LlamaRows
 from .llama_taps import Taps
-from .llama_tree import END, Tree
+from .llama_tree import Tree
 from .llama_vocabulary import LlamaVocabulary
 from .options import EngineOptions
 from .state import read_state, write_filled
@@ -70,23 +71,6 @@ class _Line:
         self.tree: Tree | None = None  # None while they are a chain
 
 
-class _Memory:
-    """The context's cache: see `llama_tree.Memory`."""
-
-    def __init__(self, context: int) -> None:
-        self._memory = api.get_memory(context)
-
-    def remove(self, number: int, first: int = 0, end: int = END) -> None:
-        if not api.seq_rm(self._memory, number, first, end):
-            raise EngineError("this model's state cannot be taken back", "ask `can.rollback`")
-
-    def copy(self, source: int, target: int, first: int, end: int) -> None:
-        api.seq_cp(self._memory, source, target, first, end)
-
-    def length(self, number: int) -> int:
-        return api.seq_last(self._memory, number) + 1
-
-
 class LlamaCpp:
     """See `base.Engine`."""
 
@@ -116,6 +100,7 @@ class LlamaCpp:
             taps=self._taps.names if self._taps and options.taps else frozenset(),
             save=True,
             decodes=llama_decode.compiled() is not None and not self._taps,
+            embeds=api.output_width(model),
         )
         self._maker = (
             f"llama.cpp {api.version().decode()} {spec.fingerprint} {options.kv_type} {options.flash_attention}"
@@ -123,7 +108,7 @@ class LlamaCpp:
         self._state_bytes = (
             2 * (spec.kv_bytes_per_position(options.kv_type) + 64) * self.can.context + spec.state + 2**20
         )
-        self._memory = _Memory(self._context)
+        self._memory = LlamaMemory(self._context)
         self._lines = [_Line() for _ in range(options.sequences)]
         self._free = list(range(options.sequences, options.sequences + self.can.branches))
         self._views: dict[int, np.ndarray] = {}
@@ -187,6 +172,16 @@ class LlamaCpp:
             if not self.can.rollback:  # nothing of the sequence is left that `forward` could go on from
                 raise EngineError("llama.cpp failed in a forward", api.LOG.reason("it does not say why"))
         return tokens
+
+    def embed(self, seq: int, tokens: Sequence[int]) -> np.ndarray:
+        api.set_embeddings(self._context, True)
+        try:
+            self.forward(Batch.chain(seq, tokens, wants="all"))
+            outputs = api.embeddings(self._context, len(tokens), self.can.embeds)
+        finally:
+            api.set_embeddings(self._context, False)
+        self.commit(seq, range(len(tokens)))
+        return outputs
 
     def logits(self, i: int) -> np.ndarray:
         """Of row i of the last batch: a view of the context's buffer. The row must have been wanted."""

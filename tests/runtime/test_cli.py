@@ -91,8 +91,8 @@ def test_the_version_is_told(accel):
     assert name == "accel" and version[0].isdigit()
 
 
-def test_help_of_chat_holds_every_setting(accel):
-    told = accel("chat", "--help").stdout
+def test_help_of_chat_and_serve_holds_every_setting(accel):
+    told = accel("chat", "--help").stdout + accel("serve", "--help").stdout
     assert all(row.flag in told for row in TABLE.values() if row.name != "model")
     assert all(" ".join(row.help.split()) in " ".join(told.split()) for row in TABLE.values() if row.name != "model")
 

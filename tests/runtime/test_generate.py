@@ -32,10 +32,10 @@ class Desk:
     def hear(self, saying: Any) -> None:
         self.said += said(saying)
 
-    def add(self, id: int, prompt: Any, conversation: str = "", **wishes: Any) -> Ticket:
+    def add(self, id: int, prompt: Any, conversation: str | None = "", **wishes: Any) -> Ticket:
         parts = (prompt,) if isinstance(prompt, str) else prompt
         law = wishes.pop("law", Law(seed=id))
-        request = Generate(id, conversation or f"c{id}", parts, law, **wishes)
+        request = Generate(id, f"c{id}" if conversation == "" else conversation, parts, law, **wishes)
         ticket = Ticket(request)
         self.generator.add(ticket)
         return ticket
@@ -74,12 +74,17 @@ def chat(*turns: str) -> str:
     rollback=st.booleans(),
     greedy=st.booleans(),
     decodes=st.booleans(),
+    nobodys=st.booleans(),
+    begins=st.text("abc ", max_size=60),
 )
-def test_answers_at_once_are_those_one_at_a_time(prompts, context, sequences, batch, rollback, greedy, decodes):
+def test_answers_at_once_are_those_one_at_a_time(
+    prompts, context, sequences, batch, rollback, greedy, decodes, nobodys, begins
+):
     law = Law(temperature=0, seed=0) if greedy else Law(temperature=1.5, seed=5)
     together = Desk(context=context, sequences=sequences, batch=batch, rollback=rollback, decodes=decodes)
+    prompts = [(begins + prompt)[: context - 1] for prompt in prompts]
     for id, prompt in enumerate(prompts):
-        together.add(id, prompt, law=law, most=40)
+        together.add(id, prompt, None if nobodys else "", law=law, most=40)
     together.run()
     for id, prompt in enumerate(prompts):
         alone = Desk(context=context).answer(id, prompt, law=law, most=40)
@@ -305,7 +310,7 @@ def test_what_a_decode_chooses_is_said_while_it_goes_on_and_once(seed, thoughts)
     desk = Desk(Overheard(FakeOptions(answer_length=10**9, context=1000, decodes=True)))
     desk.engine.desk = desk
     desk.add(1, chat("go"), **wishes)
-    desk.engine.stream = desk.generator._waiting[0]
+    desk.engine.stream = desk.generator._admission.waiting[0]
     desk.run()
     (finished,) = desk.of(1, Finished)
     assert desk.text(1) == alone.text(1) and desk.text(1, thought=True) == alone.text(1, thought=True)
@@ -422,3 +427,57 @@ def test_logits_that_are_no_numbers_are_an_error_and_no_token():
     desk.run()
     assert desk.of(1, Failed)[0].kind == "EngineError"
     assert len(desk.of(2, Finished)) == 1
+
+
+def test_what_prompts_begin_with_in_common_is_forwarded_once():
+    together = Desk(context=4000, sequences=8, batch=64)
+    system = "You are helpful. " * 20
+    for id in range(8):
+        together.add(id, f"{system}{id}{'?' * id}", None, most=5)
+    together.run()
+    for id in range(8):
+        alone = Desk(context=4000).answer(id, f"{system}{id}{'?' * id}", most=5)
+        (found,) = together.of(id, Finished)
+        assert found.tokens == alone.tokens
+        assert found.usage.reused >= (len(system) - 32 if id else 0)  # for fewer nobody waits
+
+
+def test_who_waits_for_another_prompt_to_be_read_is_not_forgotten_when_that_is_cancelled():
+    desk = Desk(context=4000, sequences=4, batch=16)
+    system = "You are helpful. " * 20
+    first = desk.add(1, system + "1", None, most=5)
+    desk.add(2, system + "2", None, most=5)
+    for _ in range(3):
+        desk.generator.step()
+    assert not desk.of(2, Started)
+    first.cancel()
+    desk.generator.end_cancelled()
+    desk.run()
+    assert desk.of(1, Finished)[0].reason == "cancelled" and desk.of(2, Finished)[0].usage.generated == 5
+
+
+@pytest.mark.parametrize("decodes", [True, False])
+def test_how_likely_tokens_were_is_told_of_each_and_changes_nothing(decodes):
+    law = Law(temperature=1.2, seed=3)
+    plain = Desk(decodes=decodes).answer(1, "hello", law=law, most=30)
+    desk = Desk(decodes=decodes)
+    found = desk.answer(1, "hello", law=law, most=30, chances=3)
+    assert found.tokens == plain.tokens
+    told = [chance for text in desk.of(1, Text) for chance in text.chances]
+    assert b"".join(chance.piece for chance in told).decode() == desk.text(1)
+    assert len(told) == len(found.tokens) and all(len(chance.best) == 3 for chance in told)
+    assert all(chance.log <= 0 and chance.best[0][1] >= chance.log for chance in told)
+
+
+def test_where_tokens_are_awaited_a_long_prompt_is_read_in_small_chunks():
+    desk = Desk(context=4000, sequences=2, batch=512)
+    desk.add(1, "hello", law=Law(temperature=0, logit_bias=((257, -1e30), (259, -1e30))), most=60)
+    desk.generator.step()
+    assert desk.of(1, Prefilled)
+    before = desk.generator.rows
+    desk.add(2, "x" * 2000, most=1)
+    steps = 0
+    while not desk.of(2, Finished):
+        desk.generator.step()
+        steps += 1
+    assert desk.generator.rows - before > 2000 and steps > 2000 / 512 + 1

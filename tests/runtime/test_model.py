@@ -96,6 +96,11 @@ def test_shapes_come_from_the_keys_and_what_is_absent_from_the_others(tmp_path):
     assert model.kv_bytes_per_position("q8_0") == 2 * 2 * (32 + 96) * 34 // 32
 
 
+def test_a_file_may_say_that_the_last_token_speaks_for_a_text(tmp_path):
+    assert not ModelSpec.read(write(tmp_path / "mean.gguf", {"pooling_type": 1})).pools_last
+    assert ModelSpec.read(write(tmp_path / "last.gguf", {"pooling_type": 3})).pools_last
+
+
 def test_layers_may_differ(tmp_path):
     keys = {"attention.head_count_kv": [2, 0], "feed_forward_length": [128, 64]}
     model = ModelSpec.read(write(tmp_path / "m.gguf", keys))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.runtime.schedule import next_rows, turned
+from accel.runtime.schedule import Pace, next_rows, turned
 
 
 @dataclass(eq=False)
@@ -91,3 +91,19 @@ def test_a_short_prompt_overtakes_a_long_one():
     assert shares == [(long, 100)]
     long.forward(100)
     assert next_rows(queue, 100) == [(short, 10), (long, 90)]
+
+
+@given(st.integers(1, 4096), st.lists(st.tuples(st.integers(1, 4096), st.floats(1e-6, 10)), max_size=20))
+def test_who_waits_for_every_token_waits_for_few_rows_and_never_for_none(most, forwards):
+    pace = Pace(most)
+    for rows, seconds in forwards:
+        pace.seen(rows, seconds)
+        assert min(32, most) <= pace.rows <= most
+
+
+def test_a_fast_machine_reads_more_rows_beside_those_who_decode():
+    slow, fast = Pace(512), Pace(512)
+    for _ in range(20):
+        slow.seen(64, 64 * 0.01)
+        fast.seen(64, 64 * 0.0001)
+    assert slow.rows == 32 and fast.rows == 512

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from accel.errors import ContextFull, DiskFull, StateError, UsageError
 from accel.runtime.engines.base import Batch
 from accel.runtime.engines.fake import FakeEngine, FakeOptions
-from accel.runtime.sequences import Sequences, common_prefix
+from accel.runtime.prefix import common_prefix
+from accel.runtime.sequences import Sequences
 
 small = st.lists(st.integers(0, 1), max_size=30)
 
@@ -26,7 +27,7 @@ def engine(**options: Any) -> Any:
     return FakeEngine(FakeOptions(**options))
 
 
-def run(engine: Any, sequences: Sequences, conversation: str, tokens: list[int]) -> int:
+def run(engine: Any, sequences: Sequences, conversation: str | None, tokens: list[int]) -> int:
     """A prompt is forwarded and the conversation rests; how many tokens were there already."""
     found = sequences.take(conversation, tokens)
     assert found
@@ -66,11 +67,11 @@ def test_the_conversation_used_longest_ago_gives_way():
     fake = engine(sequences=2)
     sequences = Sequences(fake)
     run(fake, sequences, "a", [1, 2, 3])
-    run(fake, sequences, "b", [1, 2, 3])
+    run(fake, sequences, "b", [2, 2, 3])
     run(fake, sequences, "a", [1, 2, 3])
-    run(fake, sequences, "c", [1, 2, 3])
+    run(fake, sequences, "c", [3, 2, 3])
     assert run(fake, sequences, "a", [1, 2, 3, 4]) == 3
-    assert run(fake, sequences, "b", [1, 2, 3, 4]) == 0
+    assert run(fake, sequences, "b", [2, 2, 3, 4]) == 0
 
 
 def test_caches_give_way_to_a_prompt_that_needs_their_room():
@@ -177,3 +178,63 @@ def test_a_state_that_is_not_there_or_too_long_is_an_error(tmp_path):
     sequences.save("a", tmp_path / "state")
     with pytest.raises((StateError, ContextFull)):
         Sequences(engine(context=32)).load("a", tmp_path / "state")
+
+
+def test_a_text_of_nobodys_goes_on_with_what_it_prolongs():
+    fake = engine(sequences=2)
+    sequences = Sequences(fake)
+    run(fake, sequences, None, [1, 2, 3])
+    assert run(fake, sequences, None, [1, 2, 3, 4, 5]) == 3
+    assert sequences.positions == 5
+
+
+def test_what_a_text_shares_with_another_is_taken_from_it_and_stays_with_it():
+    fake = engine(sequences=3)
+    sequences = Sequences(fake)
+    run(fake, sequences, "a", [1, 2, 3, 4])
+    assert run(fake, sequences, "b", [1, 2, 3, 9]) == 3
+    assert run(fake, sequences, None, [1, 2, 8, 8]) == 2
+    assert run(fake, sequences, "a", [1, 2, 3, 4, 5]) == 4
+
+
+def test_what_one_that_runs_has_read_so_far_is_shared():
+    fake = engine(sequences=2)
+    sequences = Sequences(fake)
+    first = sequences.take("a", [1, 2, 3, 4, 5])
+    assert first
+    fake.forward(Batch.chain(first[0].number, [1, 2, 3]))
+    fake.commit(first[0].number, range(3))
+    assert sequences.shared([1, 2, 3, 4, 9]) == 3
+    second = sequences.take("b", [1, 2, 3, 4, 9])
+    assert second and second[1] == 3
+
+
+def test_what_cannot_be_taken_back_is_shared_whole_or_not_at_all():
+    fake = engine(sequences=3, rollback=False)
+    sequences = Sequences(fake)
+    run(fake, sequences, "a", [1, 2, 3])
+    assert run(fake, sequences, "b", [1, 2, 3, 4]) == 3
+    assert run(fake, sequences, "c", [1, 2, 9]) == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b", None]), st.lists(st.integers(0, 2), min_size=1, max_size=12)), max_size=12
+    ),
+    st.integers(1, 4),
+    st.booleans(),
+)
+def test_whatever_is_shared_the_next_logits_are_those_of_the_whole_text(texts, seats, rollback):
+    fake = engine(sequences=seats, context=40, rollback=rollback)
+    sequences = Sequences(fake)
+    for conversation, tokens in texts:
+        found = sequences.take(conversation, tokens)
+        assert found
+        seat, reused = found
+        row = fake.forward(Batch.chain(seat.number, tokens[reused:])).row(len(tokens) - reused - 1).copy()
+        fake.commit(seat.number, range(len(tokens) - reused))
+        alone = engine(context=40)
+        assert np.array_equal(row, alone.forward(Batch.chain(0, tokens)).row(len(tokens) - 1))
+        sequences.release(seat, list(tokens), len(tokens))
+        assert sequences.promised == 0 and sequences.idle == sequences.positions <= 40

@@ -22,6 +22,7 @@ from accel.errors import ModelDamaged
 from accel.runtime import engine_thread, messages
 from accel.runtime.engines.fake import SPECIALS, FakeEngine, FakeOptions
 from accel.runtime.law import Law
+from accel.runtime.opening import Listening, Opening
 
 PATIENCE = 20.0
 
@@ -61,9 +62,9 @@ class Running:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdin and self.process.stdout
         raw = msgspec.Raw(msgspec.json.encode(asdict(FakeOptions(**options))))
-        self.process.stdin.write(msgspec.json.encode(messages.Opening("fake", raw, address, allowed)) + b"\n")
+        self.process.stdin.write(msgspec.json.encode(Opening("fake", raw, address, allowed)) + b"\n")
         self.process.stdin.flush()
-        self.listening = msgspec.json.decode(self.process.stdout.readline(), type=messages.Listening)
+        self.listening = msgspec.json.decode(self.process.stdout.readline(), type=Listening)
         self.address = self.listening.address
         self.fronts: list[Front] = []
 
@@ -305,6 +306,7 @@ PARENT = """
 import json, sys, time
 from accel.runtime.engines.fake import FakeOptions
 from accel.runtime.law import Law
+from accel.runtime.opening import Opening, Listening
 from accel.runtime.supervisor import Supervisor
 
 stage, folder = sys.argv[1:]

@@ -22,6 +22,7 @@ from accel.runtime.engines.fake import FakeOptions
 from accel.runtime.engines.options import EngineOptions
 from accel.runtime.law import Law
 from accel.runtime.messages import DrafterUse, Drafting, Finished, Statistics, Text
+from accel.runtime.opening import Opening
 from accel.runtime.outbox import Outbox
 from accel.runtime.stream import Ticket
 from accel.runtime.supervisor import Supervisor
@@ -172,7 +173,7 @@ class Serving:
         raw = msgspec.Raw(msgspec.json.encode(asdict(fake(**engine))))
         self.said: list[Any] = []
         self.outbox = Outbox(lambda: None)
-        self.thread = EngineThread(messages.Opening("fake", raw, "", "", options), self.outbox)
+        self.thread = EngineThread(Opening("fake", raw, "", "", options), self.outbox)
         self._running = threading.Thread(target=self.thread.run)
         self._running.start()
 

@@ -52,7 +52,7 @@ class Forcing(Generator):
     def add(self, ticket: Ticket) -> None:
         super().add(ticket)
         if self.forced:
-            stream = self._waiting[-1]
+            stream = self._admission.waiting[-1]
             stream.sampler = Forced(ticket.request.law, self._engine.vocabulary.size, self.forced)
 
 
