@@ -47,6 +47,7 @@ class EngineThread:
         self._drafts: Kept | None = None
         self._undrafted = ""  # why there are none
         self._prompts: PromptCache | None = None
+        self.keeping = False  # whether it writes what the next worker may want, and then ends
 
     def ask(self, request: Ticket | messages.Request) -> None:
         self._inbox.put(request)
@@ -95,6 +96,7 @@ class EngineThread:
 
     def _keep(self, sequences: Sequences) -> None:
         """What the next worker may want."""
+        self.keeping = True
         if self._drafts:
             self._drafts.save()
             self._drafts.close()

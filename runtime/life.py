@@ -222,7 +222,7 @@ class Life:
                 with suppress(OSError):
                     process.stdin.close()  # the end of it is a sign too
             try:
-                process.wait(_GRACE + (_KEEPING if self._prompts else 0.0))
+                process.wait(_GRACE + (_KEEPING if self._prompts or self._drafting else 0.0))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

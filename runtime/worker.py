@@ -31,7 +31,7 @@ from .stream import Ticket
 # Seconds between two messages of one answer, at least: a stream to the eye. Each takes a core from the engine.
 _BEAT = 1 / 20
 _GRACE = 1.0  # seconds that a running step has to end in
-_KEEPING = 15.0  # seconds more, where what is cached is kept
+_KEEPING = 15.0  # seconds more, where it writes what the next worker may want
 _AT_ONCE = 64  # frames heard before something is said again
 _MOST_REQUESTS = 1024  # that are not answered yet
 
@@ -48,7 +48,6 @@ class Worker:
         self._state: messages.Loading | messages.Ready | messages.Failed = messages.Loading(0.0)
         self._unsent: list[messages.Event] = []
         self._tickets: dict[int, Ticket] = {}  # of answers that have not ended
-        self._keeps = opening.prompts is not None
         self._ending = False
 
     def end(self) -> None:
@@ -66,7 +65,9 @@ class Worker:
         for ticket in self._tickets.values():
             ticket.cancel()
         self._engine.end()
-        self._thread.join(_GRACE + (_KEEPING if self._keeps else 0.0))
+        self._thread.join(_GRACE)
+        if self._engine.keeping:
+            self._thread.join(_KEEPING)
 
     def _hear(self) -> None:
         for _ in range(_AT_ONCE):
