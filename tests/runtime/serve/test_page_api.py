@@ -146,7 +146,7 @@ def test_a_question_that_got_no_answer_is_kept_and_can_be_asked_again(start):
 
 
 def test_a_worker_that_dies_is_told_and_what_it_said_is_kept(start):
-    page = start(script=(("Hello", "x" * 100),), die_at=20)
+    page = start(script=(("Hello", "x" * 100),), die_at=20, seconds_per_forward=0.02)
     id = page.begin()
     events = page.answer(id, "Hello")
     assert events[-1]["type"] == "error" and "SIGKILL" in events[-1]["message"]
