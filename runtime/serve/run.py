@@ -7,9 +7,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -19,7 +19,7 @@ import uvicorn
 from ...devices.machine import Processor
 from ...devices.paths import state_dir
 from ...devices.probe import probe
-from ...errors import SettingError, UsageError
+from ...errors import ModelMissing, SettingError, UsageError
 from ...units import Bytes
 from ..library.find import is_demo
 from ..settings import Settings
@@ -68,12 +68,14 @@ def enrolled(daemon: Daemon, listening: socket.socket) -> AbstractContextManager
 
 
 def make_daemon(settings: Settings, models: Sequence[str]) -> Daemon:
-    """Raises SettingError for models of one name, StateError for keys that cannot be read."""
+    """Raises SettingError for models of one name, ModelMissing, StateError for keys that cannot be read."""
     settings = replace(settings, parallel=settings.parallel or _PARALLEL)
     machine = probe()
     free = Bytes(machine.memory.free * (1 - _KEPT_FREE))
     ceiling, threads = min(settings.memory or free, free), threads_by(settings, machine.processor)
-    hosts = Hosts(settings, names_of(models or [settings.model]), ceiling, threads)
+    names = names_of(models or [settings.model])
+    _check_files(names.values())
+    hosts = Hosts(settings, names, ceiling, threads)
     local = is_local(settings.host)
     door = Door(
         keys=_keys(local),
@@ -95,6 +97,16 @@ def names_of(models: Sequence[str]) -> dict[str, str]:
             raise SettingError(f"two models are called '{name}'", "give one another name: NAME=MODEL")
         found[name] = model
     return found
+
+
+def _check_files(models: Iterable[str]) -> None:
+    """A mistyped path is told now, not when somebody asks for the model. Raises ModelMissing."""
+    for model in models:
+        if is_demo(model) or model.startswith("hf:"):
+            continue
+        with suppress(OSError, RuntimeError):  # where one may not look, who opens it says so
+            if not Path(model).expanduser().exists():
+                raise ModelMissing(f"there is no file {model}", "check the path; a model of the hub is hf:owner/repo")
 
 
 def named(given: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ import pytest
 
 from accel.devices import measure
 from accel.devices.probe import probe
-from accel.errors import SettingError, UsageError
+from accel.errors import ModelMissing, SettingError, UsageError
 from accel.runtime.serve.keys import key_file, read_keys
 from accel.runtime.serve.run import listen, make_daemon, names_of, run, url
 from accel.runtime.settings import Settings
@@ -263,3 +263,8 @@ def test_a_new_key_is_printed_alone_and_lets_in(home, capsys):
     assert run(Settings(), [], new_key=True) == 0
     printed = capsys.readouterr()
     assert read_keys(key_file()).lets_in(printed.out.strip()) and "started again" in printed.err
+
+
+def test_a_mistyped_path_is_told_before_anybody_asks_for_the_model(home):
+    with pytest.raises(ModelMissing, match=r"no file nowhere\.gguf"):
+        make_daemon(Settings(sessions=False), ["mine=nowhere.gguf"])
