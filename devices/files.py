@@ -24,8 +24,10 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def open_atomic(path: Path) -> Iterator[BinaryIO]:
+def open_atomic(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
     """A file to write to, which takes the place of `path` once the block ends without an error, and otherwise goes.
+    What is not `durable` may be lost, or found broken, where the machine itself stops at once: nobody waits for the
+    disk.
 
     Raises DiskFull where there is no room, AccelError where the folder cannot be written to; errors of the block that
     are not about room pass as they are.
@@ -38,7 +40,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     try:
         with sink:
             yield sink
-            _finish(sink, path)
+            _finish(sink, path, durable)
         _replace(temporary, path)
     except OSError as error:
         if error.errno in _NO_ROOM:
@@ -48,10 +50,11 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
-def _finish(sink: BinaryIO, path: Path) -> None:
+def _finish(sink: BinaryIO, path: Path, durable: bool) -> None:
     try:
         sink.flush()
-        os.fsync(sink.fileno())
+        if durable:
+            os.fsync(sink.fileno())
     except OSError as error:
         raise write_error(path, error) from error
 

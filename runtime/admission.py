@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from .prefix import common_prefix
-from .schedule import next_rows, turned
+from .schedule import Pace, next_rows, passed_over
 from .sequences import Sequences
 from .stream import Stream
 
@@ -33,13 +33,14 @@ class Admission:
     def add(self, stream: Stream) -> None:
         self.waiting.append(stream)
 
-    def next_rows(self, rows: int) -> list[tuple[Stream, int]]:
+    def next_rows(self, pace: Pace) -> list[tuple[Stream, int]]:
         """Who gets how many rows of the next forward; those that wait may have come to run."""
         if self.waiting and not (self._crowded and self.running):
             self._admit()
-        shares = next_rows(self.running, rows)
-        if shares and shares[-1][1] < shares[-1][0].pending:
-            self.running = turned(self.running, shares)
+        decoding = sum(stream.decoding for stream in self.running)
+        shares = next_rows(self.running, pace.rows(decoding, len(self.running) - decoding))
+        for stream, rows in passed_over(self.running, shares):
+            stream.passed += rows
         return shares
 
     def leave(self, stream: Stream) -> None:

@@ -174,6 +174,10 @@ def build_parser() -> Parser:
     ps = command(commands, "ps", _ps, "which daemons run, and what their models are at")
     ps.add_argument("--json", action="store_true", help="print it as JSON")
 
+    cache = command(commands, "cache", _cache, "what is cached of prompts, by open models and on disk")
+    cache.add_argument("--clear", action="store_true", help="let go of all that no answer uses")
+    cache.add_argument("--json", action="store_true", help="print it as JSON")
+
     stop = command(commands, "stop", _stop, "end a daemon, once it has answered what it was asked")
     stop.add_argument("pid", nargs="?", type=_count, metavar="PID", help="its number, where several run")
 
@@ -297,6 +301,13 @@ def _ps(given: argparse.Namespace) -> int:
 
     _settings(given)  # as for the doctor
     return ps(given.json)
+
+
+def _cache(given: argparse.Namespace) -> int:
+    from .serve.manage import cache
+
+    _settings(given)  # as for the doctor
+    return cache(given.clear, given.json)
 
 
 def _stop(given: argparse.Namespace) -> int:

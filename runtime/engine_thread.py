@@ -301,6 +301,7 @@ def _statistics(
         prompts=len(prompts) if prompts is not None else 0,
         prompts_in_memory=int(prompts.held) if prompts is not None else 0,
         prompts_on_disk=int(prompts.on_disk) if prompts is not None else 0,
+        prompts_hits=prompts.hits if prompts is not None else 0,
     )
 
 

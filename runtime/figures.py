@@ -41,12 +41,14 @@ class DrafterUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Tokens of a prompt, how many of them were cached, how many rows were forwarded, tokens of the answer."""
+    """Tokens of a prompt, how many of them were cached, how many rows were forwarded, tokens of the answer, and how
+    many of these are text of thoughts, which markers are not."""
 
     prompt: Count
     reused: Count
     forwarded: Count
     generated: Count
+    thought: Count = 0
 
 
 class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

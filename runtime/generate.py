@@ -100,9 +100,8 @@ class Generator:
         grammar = self._grammars.compile(request.grammar.kind, request.grammar.text) if request.grammar else None
         sampler = Sampler(request.law, self._engine.vocabulary.size, grammar)
         sampler.observe(tokens)
-        text = TextStream(
-            pieces(self._engine.vocabulary, request.thoughts), request.stops, request.thoughts, request.thinking
-        )
+        piece, shares = pieces(self._engine.vocabulary, request.thoughts), request.chances is not None
+        text = TextStream(piece, request.stops, request.thoughts, request.thinking, shares)
         self._steady = False
         self._admission.add(Stream(ticket, tokens, sampler, text, self._sequences.context, self._ends))
 
@@ -112,10 +111,9 @@ class Generator:
         One sequence alone decodes many tokens in one step, until `look` is set: somebody else wants something."""
         look = Stop() if look is None else look
         if self._steady and self.drafting and not self._tight:
-            if len(self._shares) > 1 or self.drafting.is_due or not self._decode(look):
-                turn = self._turn(self.drafting)
-                if turn.drafts or not self._decode(look, turn):
-                    self._draft(self.drafting, turn)
+            turn = self._turn(self.drafting) if self.drafting.is_due(len(self._shares)) else None
+            if (turn and turn.drafts) or not self._decode(look, turn):
+                self._draft(self.drafting, turn or self.drafting.rest(self._contexts()))
             return True
         if self._steady and self._decode(look):
             return True
@@ -147,8 +145,7 @@ class Generator:
 
     def _share(self) -> bool:
         """Decides who gets rows of the next forward; whether anyone does."""
-        awaited = any(stream.decoding for stream in self._admission.running)
-        shares = self._shares = self._admission.next_rows(self._pace.rows if awaited else self._engine.can.rows)
+        shares = self._shares = self._admission.next_rows(self._pace)
         if not shares:
             return False
         self._buffer.fill(shares)
@@ -167,8 +164,10 @@ class Generator:
             0 if stream.tells_chances else max(0, min(rows // texts, stream.most - stream.answered) - 1)
             for stream, _ in self._shares
         ]
-        contexts = [Context(each.id, each.tokens, each.prompt, each.sampler) for each, _ in self._shares]
-        return drafting.turn(contexts, limits)
+        return drafting.turn(self._contexts(), limits)
+
+    def _contexts(self) -> list[Context]:
+        return [Context(each.id, each.tokens, each.prompt, each.sampler) for each, _ in self._shares]
 
     def _draft(self, drafting: Conductor, turn: Turn) -> None:
         """One step of those that decode, with what was drafted for them."""
@@ -194,12 +193,14 @@ class Generator:
 
     def _verify(self, stream: Stream, draft: Draft, rows: Rows, row: int) -> Verdict | None:
         """Adds what stands to its answer; None where it failed."""
-        try:
-            verdict = verify(
-                draft, rows, row, stream.sampler, len(stream.tokens), lambda token: self._take(stream, token)
-            )
+
+        def over(token: int) -> bool:
             if stream.tells_chances:  # and nothing is drafted for it
-                self._note(stream, rows.row(row), stream.last)
+                self._note(stream, rows.row(row), token)
+            return self._take(stream, token)
+
+        try:
+            verdict = verify(draft, rows, row, stream.sampler, len(stream.tokens), over)
         except AccelError as error:
             self._fail(stream, error)
             return None
@@ -215,7 +216,7 @@ class Generator:
         sequences = self._sequences
         most = min(stream.most - stream.answered, sequences.context - sequences.promised - sequences.idle)
         if self.drafting and not self._tight:
-            most = min(most, max(2, self.drafting.pace))
+            most = min(most, max(2, self.drafting.pace()))
         if others or most < 2 or stream.ticket.request.stops or stream.tells_chances:
             return False
         if not (self._engine.can.decodes and stream.sampler.compiled):
@@ -300,7 +301,7 @@ class Generator:
         self._go_on(stream)
 
     def _note(self, stream: Stream, logits: np.ndarray, token: int) -> None:
-        """How likely a token was that the answer goes on with."""
+        """How likely a token was that the answer goes on with. Before `_take`: what that adds may be said at once."""
         best = stream.ticket.request.chances
         if best is not None and token not in self._ends:
             stream.chances.append(chance(logits, token, best, self._engine.vocabulary.piece))

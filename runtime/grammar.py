@@ -11,23 +11,14 @@ import numpy as np
 
 from ..errors import GrammarError
 from .engines.base import Vocabulary
+from .json_form import JSON_FORM
 from .spelling import Speller
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
-    from llguidance._lib import JsonCompileOptions
 
 Kind = Literal["json_schema", "regex", "lark", "gbnf"]
 LONGEST = 2**18  # characters of a grammar
-_WHITE_SPACE = r"[ \t\r\n]{1,64}"  # between a JSON text's words: without a bound a weak model writes spaces for ever
-_OPTIONS: "JsonCompileOptions" = {  # which a schema could give itself, too, and so ask for less than it says
-    "whitespace_pattern": _WHITE_SPACE,
-    "whitespace_flexible": True,
-    "item_separator": ",",
-    "key_separator": ":",
-    "coerce_one_of": False,
-    "lenient": False,
-}
 _DO = "change the grammar, or ask without one"
 
 
@@ -49,7 +40,7 @@ class Grammars:
         try:
             if kind == "json_schema":
                 schema = "{}" if text.strip() == "true" else text  # the same, and options go into an object alone
-                source = LLMatcher.grammar_from_json_schema(schema, overrides=_OPTIONS)
+                source = LLMatcher.grammar_from_json_schema(schema, overrides=JSON_FORM)
             else:
                 source = grammar_from(kind, text)
         except (ValueError, RecursionError) as error:

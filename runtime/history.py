@@ -1,10 +1,13 @@
-"""A conversation and its file: messages, and what the front must know to go on with them after a restart.
+"""A conversation and its file: messages, how many of them still fit, and what the front must know to go on with them
+after a restart.
 
 `state_dir()/sessions/NAME.json` is the conversation; beside it, `NAME.state` is the worker's key-value cache of it.
 """
 
 import re
 import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +15,11 @@ import msgspec
 
 from ..devices.files import write_atomic
 from ..devices.paths import state_dir
-from ..errors import AccelError, StateError, UsageError
+from ..errors import AccelError, ContextFull, StateError, UsageError
 
 MOST_BYTES = 64 * 2**20  # of a conversation's file
 KEPT = 100  # conversations without a name of their own
+_AROUND = 256  # tokens that a template may put around one message
 _NAME = re.compile(r"[\w][\w. -]{0,63}")
 _UNNAMED = re.compile(r"\d{4}-\d\d-\d\d-\d{6}-\d{3}")
 
@@ -63,6 +67,36 @@ class Conversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self
         plain = tuple(msgspec.structs.replace(message, tokens=()) for message in self.messages)
         return msgspec.structs.replace(self, model=fingerprint, messages=plain, forgotten=0)
+
+
+def most_tokens(messages: Iterable[Message]) -> int:
+    """That these can be, as a template shows them: a token has at least one byte."""
+    return sum(len(message.content.encode(errors="replace")) + _AROUND for message in messages)
+
+
+def fitted(
+    asked: Conversation,
+    context: int,
+    most: int | None,
+    count: Callable[[Conversation], int],
+    longest: int | None = None,
+) -> Conversation:
+    """With as many of the oldest turns forgotten as must be, so that an answer of `most` tokens, or a usual one, has
+    room. `count`: tokens of what the model would be shown; `longest`: what that is at most for all of it, where it is
+    known: then nothing is counted that surely fits. Raises ContextFull where the last message alone is too long."""
+    room = context - min(context // 4, most or context)
+    if (longest is not None and longest <= room) or count(asked) <= room:
+        return asked
+    # What is forgotten has all the rest read anew: forget enough at once that the next turns need not.
+    shorter = [asked.forget(gone) for gone in range(0, len(asked.messages) - asked.forgotten, 2)]
+    first = bisect_left(shorter, -(context // 2), key=lambda conversation: -count(conversation))
+    if first < len(shorter):
+        return shorter[first]
+    if (tokens := count(shorter[-1])) >= context:
+        what = "it, the system prompt" if asked.system else "it"
+        do = f"shorten {what}, or ask for more with --context"
+        raise ContextFull(f"the message takes {tokens} of {context} tokens of context", do)
+    return shorter[-1]
 
 
 class History:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from copy import copy
 from typing import Any, TypeAlias
 
 import msgspec
@@ -62,8 +63,8 @@ class Life:
         self._process: subprocess.Popen[bytes] | None = None
         self._ending = False
         self._thread = threading.Thread(target=self._live, name="worker's life", daemon=True)
-        self._thread.start()
         atexit.register(self.end)  # a thread must not speak while the interpreter is taken down
+        self._thread.start()
 
     @property
     def alive(self) -> bool:
@@ -79,7 +80,7 @@ class Life:
                     self._changed.wait(_TICK)
                 ready, error, told = self.ready, self.error, self.loaded
             if error:
-                raise error
+                raise copy(error)
             if ready:
                 return ready
             if progress:
@@ -99,7 +100,7 @@ class Life:
         messages.check_request(frame)  # the worker would part with us, and with everybody we ask it for
         with self._changed:
             if self.error:
-                raise self.error
+                raise copy(self.error)
             self._answers[request.id] = deliver
         self._send(frame)
 
@@ -112,7 +113,6 @@ class Life:
         self._ending = True
         self._wake()
         self._thread.join()
-        atexit.unregister(self.end)
 
     def _send(self, frame: bytes) -> None:
         self._outgoing.append(frame)
@@ -139,6 +139,7 @@ class Life:
         finally:
             self._bury()
             self._say_over(error)
+            atexit.unregister(self.end)  # or every worker that died would be kept, and all that its error holds
 
     def _meet(self, meeting: ExitStack, obituary: Obituary) -> Dialer:
         """Starts the process and connects to it."""
@@ -238,7 +239,7 @@ class Life:
             waiting, self._answers = self._answers, {}
             self._changed.notify_all()
         for deliver in waiting.values():
-            deliver(error)
+            deliver(copy(error))  # one that many raise would hold what all of them asked, as long as this is held
 
 
 def _silent(seconds: float, ready: bool) -> WorkerDied:

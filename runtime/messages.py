@@ -19,7 +19,7 @@ from .figures import Count, DrafterUse, LayerUse, Seconds, Timings, Usage
 from .law import Law
 from .text import Markers
 
-VERSION = 7
+VERSION = 8
 MOST_PARTS = 2**16  # of one prompt
 MOST_CHANCES = 20  # tokens whose probability is told beside that of the one chosen
 KINDS: dict[str, type[AccelError]] = {kind.__name__: kind for kind in STATUS}
@@ -193,15 +193,17 @@ class Prefilled(Record, frozen=True):
 
 class Chance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How likely a token was: the natural logarithm of its probability, before any cut, penalty or temperature; and
-    the likeliest at that place, the most likely first."""
+    the likeliest at that place, the most likely first. `length`: characters of the text, from where the token begins to
+    be told; of a character that several tokens spell, those before the last have none."""
 
     piece: bytes
     log: float
     best: tuple[tuple[bytes, float], ...] = ()
+    length: Count = 0
 
 
 class Text(Record, frozen=True):
-    """The answer goes on. `tokens` is how many were chosen until now; `chances` of those since the last text, where
+    """The answer goes on. `tokens` is how many were chosen until now; `chances` of those whose text begins here, where
     they were asked for."""
 
     id: Id
@@ -295,7 +297,8 @@ class Routed(Record, frozen=True):
 
 
 class Statistics(Record, frozen=True):
-    """Since the worker is ready: `forwards`, `rows`, `generated`, `read`, `experts` and `drafters`; the others now."""
+    """Since the worker is ready: `forwards`, `rows`, `generated`, `read`, `experts`, `drafters` and `prompts_hits`; the
+    others now."""
 
     id: Id
     forwards: Count
@@ -317,6 +320,7 @@ class Statistics(Record, frozen=True):
     prompts: Count = 0  # that no sequence holds and that are kept
     prompts_in_memory: Count = 0  # bytes
     prompts_on_disk: Count = 0  # bytes
+    prompts_hits: Count = 0  # times that one came back
 
 
 class Pong(Record, frozen=True):

@@ -30,7 +30,7 @@ from .settings import Settings
 from .supervisor import Supervisor
 
 Progress = Callable[[float], object]
-Stores = Callable[[ModelSpec], PromptStore | None]
+Stores = Callable[[Plan], PromptStore | None]
 MEASURE_SECONDS = 0.3  # for the speed of a model that was never timed here
 ROUTED_TOKENS, ROUTE_SECONDS = 96, 30.0  # at most, for which experts a model uses that was never recorded here
 
@@ -75,7 +75,7 @@ def wishes(settings: Settings) -> Wishes:
 
 def open_model(settings: Settings, say: Say = nobody, progress: Progress = nobody, prompts: Stores = nobody) -> Opened:
     """Plans for a model and starts a worker with it; `say` is told what takes time, `progress` how far it is loaded;
-    `prompts` says where a model's prompts are kept that no sequence holds.
+    `prompts` says where prompts are kept under a plan that no sequence holds.
 
     Raises ModelError, NetworkError, DiskFull, PlanRefused, EngineError, WorkerDied.
     """
@@ -113,7 +113,7 @@ def start_model(
     plan = plan_of(path, draft)
     options = engine_options(plan)
     options = replace(options, taps=taps or options.taps)
-    worker = Supervisor("llamacpp", options, drafting_options(plan), prompts(plan.model))
+    worker = Supervisor("llamacpp", options, drafting_options(plan), prompts(plan))
     try:
         worker.start()
         worker.wait(progress)

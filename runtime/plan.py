@@ -27,7 +27,7 @@ from .costs import (
 from .footprint import CELLS, MEMORY, Allocation, Placement, Speculation
 from .model import ModelSpec
 from .reasons import Choice, beyond, choices_of, quality_words
-from .search import EXACT_KV, SMALLER_KV, Goal, Search, small_contexts
+from .search import EXACT_KV, PROMPTS, SMALLER_KV, Goal, Search, small_contexts
 from .speculation import Point
 
 if TYPE_CHECKING:
@@ -72,6 +72,11 @@ class Plan:
     row_times: RowTimes | None = None  # of forwards of several rows, as far as they were measured
     speculation: Speculation | None = None  # what the engine is opened for to draft; None: it does not
     drafting: tuple[Point, ...] = ()  # budgets of drafts that were weighed
+
+    @property
+    def prompts(self) -> Bytes:
+        """Of main memory, for what is cached of prompts beside the context."""
+        return Bytes(sum(each.size for each in self.memory if each.what == PROMPTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,7 @@ def _plan(search: Search, placement: Placement) -> Plan:
         machine=search.machine,
         model=search.model,
         choices=choices_of(search, placement, threads, rests_on, curve),
-        memory=search.allocations(placement),
+        memory=search.all_allocations(placement),
         prefill=_estimate(prefill_seconds(*known, search.threads_prefill), 0.0, rests_on),
         decode=_estimate(decode, full - usual, rests_on),
         stand_ins=_compared(search, placement, full - usual, rests_on),

@@ -10,11 +10,12 @@ from ..devices.measure import measured
 from ..devices.paths import cache_dir
 from ..devices.probe import probe, reads_directly
 from ..errors import PlanRefused, SettingError
+from ..units import Bytes
 from .calibrate import known_costs
 from .model import ModelSpec
 from .plan import Plan, Refusal, make_plan
 from .quality_file import stand_ins_of
-from .search import SMALLER_KV, Goal
+from .search import BALANCED, SMALLER_KV, Goal
 from .settings import Settings
 
 Say = Callable[[str], None]
@@ -28,6 +29,7 @@ def goal_of(settings: Settings) -> Goal:
     """Raises SettingError for a KV format that changes the text where that is not allowed."""
     if settings.kv_type in SMALLER_KV and not settings.approximate:
         raise SettingError(f"a KV cache in {settings.kv_type} changes the text", "allow it with --approximate")
+    sequences = settings.parallel or 1
     return Goal(
         context=settings.context,
         memory=settings.memory,
@@ -36,8 +38,9 @@ def goal_of(settings: Settings) -> Goal:
         threads=settings.threads,
         deterministic=settings.deterministic,
         drafting=settings.drafting,
-        sequences=settings.parallel or 1,
-        prompts=settings.prompt_memory,
+        sequences=sequences,
+        prompts=Bytes(0) if settings.prompt_memory is None and sequences == 1 else settings.prompt_memory,
+        power=BALANCED if settings.power == "auto" else settings.power,  # whoever looks at batteries says what it is
     )
 
 

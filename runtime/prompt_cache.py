@@ -1,13 +1,15 @@
 """Prompts that no sequence holds any more: their key-value caches, in memory and on disk, until one begins alike.
 
-What was used longest ago goes first: from memory to disk, from disk for good. Each file is a list of tokens and an
-engine's state of them (engines/state.py), written whole or not at all; who made it is checked, so that another model,
-engine or cache format never takes it, and what is damaged is dropped. Both bounds hold for bytes of states.
+What was used longest ago goes first: from memory to disk, from disk for good. Nobody waits for the disk; each file is a
+list of tokens and an engine's state of them (engines/state.py), and takes its place whole or not at all; who made it is
+checked, so that another model, engine or cache format never takes it, and what is damaged is dropped. Both bounds hold
+for bytes of states.
 """
 
 import io
 import os
 import time
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,10 +25,10 @@ from ..units import Bytes
 from .engines.base import Engine
 from .engines.state import read_state, write_state
 from .prefix import common_prefix
+from .prompt_files import ENDING
 
 LEAST = 64  # tokens: fewer are forwarded as soon as they are found
 _TOKENS = "tokens of a prompt"
-_ENDING = ".prompt"
 _MOST_ENTRIES = 4096
 
 
@@ -34,7 +36,7 @@ _MOST_ENTRIES = 4096
 class Entry:
     """One prompt that was put away: its state is in `held`, or else in the file."""
 
-    tokens: list[int]
+    tokens: "array[int]"  # a list takes nine times as much, and prompts may be thousands
     size: int  # bytes
     path: Path
     held: bytes | None = None
@@ -56,6 +58,7 @@ class PromptCache:
         self._folder = folder
         self._most_held, self._most_on_disk = memory, disk
         self._entries: list[Entry] = []  # used longest ago first
+        self.hits = 0  # times that one came back
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._read_folder()
@@ -76,7 +79,7 @@ class PromptCache:
 
     def closest(self, tokens: Sequence[int], room: int) -> Found | None:
         """The entry of at most `room` positions that has most of a prompt."""
-        best: Found | None = None
+        best, tokens = None, _packed(tokens)
         for entry in self._entries:
             if len(entry.tokens) <= room:
                 common = common_prefix(entry.tokens, tokens)
@@ -84,14 +87,21 @@ class PromptCache:
                     best = Found(entry, common) if common > (best.common if best else 0) else best
         return best
 
-    def put(self, seq: int, tokens: Sequence[int]) -> None:
-        """Keep what a sequence holds. Where there is no room for it, or the disk fails, it is not kept."""
-        tokens = list(tokens)
-        if len(tokens) < LEAST or self._covers(tokens):
-            return
+    @property
+    def in_memory(self) -> bool:
+        """Whether there is any memory for them."""
+        return self._most_held > 0
+
+    def put(self, seq: int, tokens: Sequence[int]) -> bool:
+        """Keep what a sequence holds, and whether it is kept: not where there is no room for it, or the disk fails."""
+        tokens = _packed(tokens)
+        if len(tokens) < LEAST:
+            return False
+        if self._covers(tokens):
+            return True
         for entry in [entry for entry in self._entries if tokens[: len(entry.tokens)] == entry.tokens]:
             self._drop(entry)
-        entry = Entry(tokens, 0, self._folder / f"{_digest(tokens)}{_ENDING}")
+        entry = Entry(tokens, 0, self._folder / f"{_digest(tokens)}{ENDING}")
         with suppress(AccelError, OSError):
             if self._fits_memory(len(tokens)):
                 sink = io.BytesIO()
@@ -99,13 +109,14 @@ class PromptCache:
                 entry.held = sink.getvalue()
                 entry.size = len(entry.held)
             elif self._most_on_disk:
-                with open_atomic(entry.path) as sink:
+                with open_atomic(entry.path, durable=False) as sink:
                     self._write(sink, seq, tokens)
                     entry.size = sink.tell()
                 entry.on_disk = True
             if entry.size:
                 self._entries.append(entry)
         self._keep_bounds()
+        return entry in self._entries
 
     def load(self, entry: Entry, seq: int) -> bool:
         """Fills a sequence; False where that failed: the sequence is then empty, and a damaged entry gone."""
@@ -127,6 +138,7 @@ class PromptCache:
             self._drop(entry)
             return False
         self._touch(entry)
+        self.hits += 1
         return True
 
     def flush(self) -> None:
@@ -139,7 +151,7 @@ class PromptCache:
         for entry in list(self._entries):
             self._drop(entry)
 
-    def _covers(self, tokens: list[int]) -> bool:
+    def _covers(self, tokens: "array[int]") -> bool:
         for entry in self._entries:
             if entry.tokens[: len(tokens)] == tokens:
                 self._touch(entry)
@@ -153,23 +165,23 @@ class PromptCache:
         each = known or 1.1 * spec.kv_bytes_per_position("f32")
         return 2 * positions * each + spec.state <= self._most_held
 
-    def _write(self, sink: BinaryIO, seq: int, tokens: list[int]) -> None:
+    def _write(self, sink: BinaryIO, seq: int, tokens: "array[int]") -> None:
         write_state(sink, _TOKENS, len(tokens), memoryview(np.array(tokens, np.int32).tobytes()))
         self._engine.save(seq, sink)
 
-    def _read_tokens(self, source: BinaryIO) -> list[int]:
+    def _read_tokens(self, source: BinaryIO) -> "array[int]":
         most = self._engine.can.context
         count, payload = read_state(source, _TOKENS, most, 4 * most)
         if len(payload) != 4 * count:
             raise StateError("a prompt of another length than it says")
-        return np.frombuffer(payload, np.int32).tolist()
+        return _packed(np.frombuffer(payload, np.int32))
 
     def _read_folder(self) -> None:
         found: list[tuple[float, Entry]] = []
         for path in list(self._folder.iterdir()):
             if path.suffix == PART:  # of somebody who was killed as he wrote
                 path.unlink(missing_ok=True)
-            if path.suffix == _ENDING and len(found) < _MOST_ENTRIES:
+            if path.suffix == ENDING and len(found) < _MOST_ENTRIES:
                 try:
                     with path.open("rb") as source:
                         tokens = self._read_tokens(source)
@@ -199,7 +211,7 @@ class PromptCache:
         """From memory to disk; gone where the disk takes it not."""
         if entry.held and not entry.on_disk and entry.size <= self._most_on_disk:
             with suppress(AccelError, OSError):
-                with open_atomic(entry.path) as sink:
+                with open_atomic(entry.path, durable=False) as sink:
                     sink.write(entry.held)
                 entry.on_disk = True
         entry.held = None
@@ -212,6 +224,10 @@ class PromptCache:
         if entry.on_disk:
             with suppress(OSError):
                 entry.path.unlink()
+
+
+def _packed(tokens: Sequence[int] | np.ndarray) -> "array[int]":
+    return array("i", np.asarray(tokens, np.intc).tobytes())
 
 
 def _digest(tokens: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from .expert_costs import MEASURED_ROUTING, USUAL_ROUTING, bytes_per_token, expe
 from .footprint import Placement, repacked_weights
 from .model import ModelSpec
 from .quality import OFF
-from .search import EXACT_KV, LEAST_CONTEXT, UBATCHES, USUAL_CONTEXT, WORTH, WORTH_APART, Search
+from .search import ECO, EXACT_KV, FULL, LEAST_CONTEXT, UBATCHES, USUAL_CONTEXT, WORTH, WORTH_APART, Search
 from .speculation import BUDGETS, ENOUGH, Point, Shares, model_pays
 
 
@@ -30,15 +30,10 @@ def choices_of(
         "context": Choice(placement.context, _why_context(search, placement)),
         "sequences": Choice(goal.sequences, "as asked"),
         "kv_type": Choice(placement.kv_type, _why_kv_type(search, placement)),
-        "threads": Choice(threads, "as asked" if goal.threads else f"{_why_threads(search, threads)} by {rests_on}"),
-        "threads_prefill": Choice(
-            search.threads_prefill, "as asked" if goal.threads else "a long prompt keeps every core busy"
-        ),
+        "threads": Choice(threads, _why_given(search) or f"{_why_threads(search, threads)} by {rests_on}"),
+        "threads_prefill": Choice(search.threads_prefill, _why_given(search) or _why_threads_prefill(search)),
         "batch": Choice(placement.ubatch, "as many rows as are computed at once"),
-        "ubatch": Choice(
-            placement.ubatch,
-            "larger batches do not get faster" if placement.ubatch == UBATCHES[0] else "larger buffers do not fit",
-        ),
+        "ubatch": Choice(placement.ubatch, _why_ubatch(search, placement)),
         "outputs": Choice(placement.outputs, f"{Bytes(placement.outputs * model.vocabulary * 4)} of logits"),
         "flash_attention": Choice(placement.fused, _why_fused(search, placement)),
         "repack": Choice(placement.repack, _why_repack(search, placement)),
@@ -122,9 +117,28 @@ def chosen_of(curve: Sequence[Point], placement: Placement) -> Point | None:
     return next(found, None)
 
 
+def _why_given(search: Search) -> str:
+    """Of threads that were not for the plan to choose."""
+    if search.goal.threads:
+        return "as asked"
+    return "full: all that the processor has" if search.goal.power == FULL else ""
+
+
+def _why_threads_prefill(search: Search) -> str:
+    return "eco: half of the cores" if search.goal.power == ECO else "a long prompt keeps every core busy"
+
+
+def _why_ubatch(search: Search, placement: Placement) -> str:
+    if placement.ubatch == UBATCHES[0]:
+        return "larger batches do not get faster"
+    if search.ubatches != UBATCHES:
+        return "eco: steps a quarter as long and smaller buffers, for about a tenth more work"
+    return "larger buffers do not fit"
+
+
 def _why_threads(search: Search, threads: int) -> str:
     if threads == search.threads_prefill:
-        return "fewer decode slower"
+        return "eco: half of the cores, and fewer decode slower" if search.goal.power == ECO else "fewer decode slower"
     return f"more would gain less than {WORTH - 1:.0%}, and lose more when other programs run,"
 
 

@@ -19,6 +19,7 @@ LEAST_CONTEXT = 4096  # below it a conversation loses its beginning within a few
 MOST_CONTEXT = 2**20
 SMALL_CONTEXTS = (2048, 1024, 512)  # none below what a decoded token is assumed to look back at
 UBATCHES = (512, 128)
+ECO, BALANCED, FULL = "eco", "balanced", "full"  # how much of the processor is used
 WORTH = 1.5  # how much faster more threads must decode: all wait for the slowest, so on a busy machine they lose more
 WORTH_APART = 1.05  # how much faster attention must decode that is not fused: it takes memory, and prompts longer
 DRAFT_UBATCH = 128  # rows of one forward of a draft model: prompts pass through it in so many
@@ -27,6 +28,8 @@ SMALLER_KV = ("q8_0", "q4_0")
 _EVEN = 0.9  # of a speed, that is given up early in a text
 _EARLY = 128  # positions that a text that has hardly begun looks back at
 _WORTH_READING = 0.98  # of what exact experts have read: with more, stand-ins change the text for nothing
+PROMPTS = "prompts that no text is at"  # among a plan's parts
+_MOST_PROMPTS, _OF_WHAT_IS_LEFT = Bytes.from_gib(1), 4
 _KEPT_FREE = 0.04  # of what is free now, for the rest of the system
 _GPU_KEPT_FREE = Bytes.from_mib(704)  # driver, kernels and their workspace (seen on an H200 with CUDA 13.0)
 
@@ -44,7 +47,8 @@ class Goal:
     deterministic: bool = False  # whether even an approximate text may depend on nothing that is cached
     drafting: bool = False  # whether to guess ahead where that pays
     draft_nodes: int | None = None  # of the drafts of one step
-    prompts: Bytes = Bytes(0)  # noqa: RUF009 - of main memory, for what is cached of prompts beside the context
+    prompts: Bytes | None = Bytes(0)  # noqa: RUF009 - of main memory, for what is cached of prompts beside the context
+    power: str = BALANCED  # or ECO or FULL
 
 
 def placements_to_try(model: ModelSpec, goal: Goal) -> list[Placement]:
@@ -130,6 +134,8 @@ class Search:
         self.accelerator = machine.accelerators[0] if machine.accelerators and costs.offloads else None
         self.unified = self.accelerator is not None and self.accelerator.unified
         self.contexts, self.kv_types = _contexts(model, goal), _kv_types(model, goal)
+        # Small batches cost a processor 3 to 13% more work, as measured; a GPU needs many rows at once.
+        self.ubatches = UBATCHES[-1:] if goal.power == ECO and not self.accelerator else UBATCHES
         free = Bytes(machine.memory.free * (1 - _KEPT_FREE))
         self.room = {MEMORY: Bytes((min(free, goal.memory) if goal.memory is not None else free) - spare)}
         if self.accelerator and not self.unified:
@@ -159,7 +165,7 @@ class Search:
         return max([*whole, found] if found and found.kv_type in kinds else whole, key=self._rank)
 
     def _wanted(self) -> Iterator[Placement]:
-        for context, ubatch, repack in product(self.contexts, UBATCHES, (False, True)):
+        for context, ubatch, repack in product(self.contexts, self.ubatches, (False, True)):
             placement = _placement(self.model, self.goal, context, self.kv_types[0], ubatch)
             yield from self._offloaded(replace(placement, repack=repack))
             apart = replace(placement, repack=repack, fused=False)
@@ -340,18 +346,32 @@ class Search:
     def threads(self, placement: Placement) -> int:
         """The fewest that decode nearly as fast as any number would."""
         counts = sorted({1, self.threads_prefill} | {times.threads for times in self.costs.rows})
+        if self.goal.power == ECO:
+            counts = [count for count in counts if count <= self.threads_prefill]
         seconds = partial(decode_seconds, self.machine, self.model, placement, self.costs)
         enough = WORTH * min(map(seconds, counts))
-        return self.goal.threads or next(count for count in counts if seconds(count) <= enough)
+        return self.given_threads or next(count for count in counts if seconds(count) <= enough)
 
     @property
     def threads_prefill(self) -> int:
-        return self.goal.threads or self.machine.processor.cores
+        """With half of the cores a laptop stays cool and its fans quiet."""
+        cores = self.machine.processor.cores
+        return self.given_threads or (max(1, cores // 2) if self.goal.power == ECO else cores)
+
+    @property
+    def given_threads(self) -> int | None:
+        """Where nothing is left to weigh."""
+        return self.goal.threads or (self.machine.processor.threads if self.goal.power == FULL else None)
 
     def allocations(self, placement: Placement) -> tuple[Allocation, ...]:
         found = footprint(self.model, placement, self.costs, self.unified, driver=GPU in self.room)
-        kept = Allocation(MEMORY, "prompts that no text is at", self.goal.prompts, "anonymous")
-        return (*found, kept) if self.goal.prompts else found
+        return (*found, Allocation(MEMORY, PROMPTS, self.goal.prompts, "anonymous")) if self.goal.prompts else found
+
+    def all_allocations(self, placement: Placement) -> tuple[Allocation, ...]:
+        """With what is to be had for prompts where the goal leaves that open: what nothing else needs."""
+        found = self.allocations(placement)
+        kept = Bytes(min(_MOST_PROMPTS, self._left(placement) // _OF_WHAT_IS_LEFT) // 2**20 * 2**20)
+        return (*found, Allocation(MEMORY, PROMPTS, kept, "anonymous")) if self.goal.prompts is None and kept else found
 
     def sizes(self, placement: Placement) -> dict[str, Bytes]:
         return total(self.allocations(placement))

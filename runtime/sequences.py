@@ -72,6 +72,7 @@ class Sequences:
         else:
             self._engine.fork(source.number, seat.number, common)
         seat.conversation, seat.tokens, seat.taken = conversation, tokens, True
+        self._set_idle_aside()
         self.make_room()
         return seat, self._brought_back(seat, max(kept, common))
 
@@ -223,6 +224,15 @@ class Sequences:
         self._engine.truncate(seat.number, 0)
         self.idle -= len(seat.tokens)
         seat.conversation, seat.tokens = None, []
+
+    def _set_idle_aside(self) -> None:
+        """What no text is at goes to memory, if there is some for it: a forward passes over all positions in use, and
+        each of those costs whoever runs a part of every token."""
+        if self._away is None or not self._away.in_memory:
+            return
+        for seat in self._seats:
+            if not seat.taken and seat.tokens and self._away.put(seat.number, seat.tokens):
+                self._clear(seat)
 
     def _put_away(self, seat: Seat) -> None:
         if self._away is not None and seat.tokens:

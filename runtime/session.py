@@ -5,14 +5,13 @@ shows it the same tokens again: an answer goes back as the very tokens it was ma
 """
 
 import secrets
-from bisect import bisect_left
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from ..errors import AccelError, ContextFull, StateError, TemplateError, UsageError
-from .history import Conversation, History, Message
+from .history import Conversation, History, Message, fitted, most_tokens
 from .law import Law
 from .messages import Event, Finished, GrammarSource, Part, Text
 from .renderer import Renderer
@@ -20,7 +19,6 @@ from .supervisor import Answer, Supervisor
 from .template import ChatTemplate
 
 CACHED = "chat"  # the worker's name for what it caches of this conversation
-MOST_NEW = 256  # tokens that a template may put around one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,27 +169,8 @@ class Session:
         self._used = done.usage.prompt + done.usage.generated if done else None
 
     def _fitted(self, asked: Conversation) -> Conversation:
-        """The conversation with as many of its oldest turns forgotten as must be, so that an answer has room."""
-        context = self._worker.wait().context
-        room = context - min(context // 4, self.wishes.most or context)
-        longest = len(asked.messages[-1].content.encode(errors="replace"))  # a token has at least one byte
-        if self._used is not None and self._used + longest + MOST_NEW <= room:
-            return asked
-        shown = len(asked.messages) - asked.forgotten
-        if self.count(asked) <= room:
-            return asked
-        # What is forgotten has all the rest read anew: forget enough at once that the next turns need not.
-        shorter = [asked.forget(gone) for gone in range(0, shown, 2)]
-        first = bisect_left(shorter, -(context // 2), key=lambda conversation: -self.count(conversation))
-        if first < len(shorter):
-            return shorter[first]
-        if (count := self.count(shorter[-1])) >= context:
-            raise ContextFull(f"the message takes {count} of {context} tokens of context", self._shorten(asked))
-        return shorter[-1]
-
-    def _shorten(self, asked: Conversation) -> str:
-        what = "it, the system prompt" if asked.system else "it"
-        return f"shorten {what}, or ask for more with --context"
+        longest = None if self._used is None else self._used + most_tokens(asked.messages[-1:])
+        return fitted(asked, self._worker.wait().context, self.wishes.most, self.count, longest)
 
     def _save_messages(self) -> list[Notice]:
         if self.history and self.conversation.messages:

@@ -140,9 +140,17 @@ class Settings:
         900, _whole(0, _MOST), "seconds without a request after which a model is closed; 0 for never"
     )
     power: str = _row(
-        "auto", _one_of("auto", "eco", "balanced", "full"), "eco, balanced or full; auto is eco on battery"
+        "auto",
+        _one_of("auto", "eco", "balanced", "full"),
+        "eco: at most half of the cores, and prompts read in smaller batches; full: all threads of the processor; "
+        "auto: eco while the daemon lives on a battery, else balanced",
     )
-    prompt_memory: Bytes = _row(Bytes(0), SIZE, "memory for prompts that no text is at, beside the context")  # noqa: RUF009
+    prompt_memory: Bytes | None = _row(  # noqa: RUF009
+        None,
+        SIZE,
+        "memory for prompts that no text is at, beside the context",
+        "a quarter of what a model leaves free, 1 GiB at most, where several texts are answered at once",
+    )
     prompt_cache: Bytes = _row(  # noqa: RUF009
         Bytes.from_gib(1), SIZE, "disk for prompts that no text is at, for each model; kept across restarts"
     )

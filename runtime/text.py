@@ -9,7 +9,7 @@ What is given depends on the bytes alone, never on how tokens split them:
   answer: a later marker is text, so that an answer may speak of markers. White space before the opening marker and
   line breaks right after a marker go.
 
-Text is held back only while it may still become a stop or a marker.
+Text is held back only while it may still become a stop or a marker. Which tokens it is of is told beside it.
 """
 
 import codecs
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from ..errors import UsageError
+from .shares import Shares
 
 if TYPE_CHECKING:
     from .engines.base import Vocabulary
@@ -32,6 +33,15 @@ class Chunk(NamedTuple):
 
     text: str
     thought: bool = False
+
+
+class Given(NamedTuple):
+    """A token of which something is given: its number among those pushed, whether that is of a thought, and how many
+    characters of the text are its."""
+
+    token: int
+    thought: bool
+    length: int
 
 
 class Markers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,8 +68,9 @@ def pieces(vocabulary: "Vocabulary", thoughts: Markers | None) -> Callable[[int]
 class TextStream:
     """`push` every token of an answer, then `finish`; `stop` is the stop string that ended it, "" until then.
 
-    `piece` gives a token's bytes; `thinking` says that the prompt has opened a thought already. Raises UsageError for
-    stop strings that are empty, too long or too many.
+    `piece` gives a token's bytes; `thinking` says that the prompt has opened a thought already; `shares`, that it is
+    wanted of the answer, too, which tokens it is of, not of thoughts alone. Raises UsageError for stop strings that are
+    empty, too long or too many.
     """
 
     def __init__(
@@ -68,6 +79,7 @@ class TextStream:
         stops: Sequence[str] = (),
         thoughts: Markers | None = None,
         thinking: bool = False,
+        shares: bool = False,
     ) -> None:
         if len(stops) > MOST_STOPS or not all(0 < len(stop) <= LONGEST_STOP for stop in stops):
             raise UsageError(
@@ -84,6 +96,10 @@ class TextStream:
         self._after_marker = self._thinking
         self._plain = not stops and thoughts is None  # nothing to look for, ever again
         self._held = ""
+        self._shares = Shares[int]()
+        self._sharing, self._shares_answer = shares or thoughts is not None, shares
+        self._pushed = 0  # tokens, as long as they share
+        self._given: list[Given] = []
 
     @property
     def stopped(self) -> bool:
@@ -92,10 +108,13 @@ class TextStream:
 
     def push(self, *tokens: int) -> list[Chunk]:
         """What these tokens add to the text."""
-        text = self._decode(b"".join(map(self._piece, tokens)))
+        text = self._decode_each(tokens) if self._sharing else self._decode(b"".join(map(self._piece, tokens)))
         if not text or self.stopped:
             return []
-        return [Chunk(text)] if self._plain else self._read(text)
+        if self._plain:
+            self._own(len(text))
+            return [Chunk(text)]
+        return self._read(text)
 
     def finish(self) -> list[Chunk]:
         """What was held back: nothing can complete it any more."""
@@ -103,8 +122,23 @@ class TextStream:
         if self.stopped:
             return []
         chunks = self._read(text)
-        held, self._held = self._held, ""
-        return chunks + self._chunk(held)
+        self._give(chunks, len(self._held))
+        return chunks
+
+    def given(self) -> list[Given]:
+        """The tokens of which something was given, and nothing the last time that this was asked."""
+        given, self._given = self._given, []
+        return given
+
+    def _decode_each(self, tokens: Sequence[int]) -> str:
+        whole = ""
+        for number, token in enumerate(tokens, self._pushed):
+            data = self._piece(token)
+            whole += (text := self._decode(data))
+            if data:
+                self._shares.add(number, len(text))
+        self._pushed += len(tokens)
+        return whole
 
     def _read(self, text: str) -> list[Chunk]:
         chunks: list[Chunk] = []
@@ -112,7 +146,7 @@ class TextStream:
         more = True
         while more and not self.stopped:
             if self._after_marker:
-                self._held = self._held.lstrip("\r\n")
+                self._leave_out(len(self._held) - len(self._held.lstrip("\r\n")))
                 self._after_marker = not self._held
             more = self._read_thought(chunks) if self._thinking else self._read_answer(chunks)
         return chunks
@@ -125,7 +159,7 @@ class TextStream:
             self._give(chunks, len(self._held) - _unfinished(self._held, (close,)))
             return False
         self._give(chunks, at)
-        self._held = self._held[len(close) :]
+        self._leave_out(len(close))
         self._thinking, self._after_marker = False, True
         return True
 
@@ -138,13 +172,14 @@ class TextStream:
             start = held.lstrip()
             before = len(held) - len(start)
             if start.startswith(self._markers.open) and before + len(self._markers.open) < end:
-                self._held = start[len(self._markers.open) :]
+                self._leave_out(before + len(self._markers.open))
                 self._thinking = self._after_marker = True
                 return True
             if not found and self._markers.open.startswith(start):
                 return False
             self._may_think = False
             self._plain = not self._stops
+            self._sharing = self._shares_answer
         if found:
             self.stop = stop
             self._give(chunks, at)
@@ -153,11 +188,19 @@ class TextStream:
         return False
 
     def _give(self, chunks: list[Chunk], length: int) -> None:
-        chunks += self._chunk(self._held[:length])
-        self._held = self._held[length:]
+        if length:
+            chunks.append(Chunk(self._held[:length], self._thinking))
+            self._own(length)
+            self._held = self._held[length:]
 
-    def _chunk(self, text: str) -> list[Chunk]:
-        return [Chunk(text, self._thinking)] if text else []
+    def _own(self, length: int) -> None:
+        if self._sharing:
+            self._given += [Given(token, self._thinking, left) for token, left in self._shares.take(length)]
+
+    def _leave_out(self, length: int) -> None:
+        self._held = self._held[length:]
+        if self._sharing:
+            self._shares.drop(length)
 
 
 def _unfinished(text: str, words: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ PURE = [
     "runtime/drafting/reading.py",
     *("runtime/quality.py", "runtime/thresholds.py", "runtime/drafting/payoff.py", "runtime/drafting/fit.py"),
     *("runtime/schedule.py", "runtime/messages.py", "runtime/figures.py", "runtime/drafting/bounds.py"),
-    *("runtime/prefix.py", "runtime/chances.py", "runtime/opening.py", "runtime/serve/line.py"),
+    *("runtime/prefix.py", "runtime/chances.py", "runtime/shares.py", "runtime/opening.py", "runtime/serve/line.py"),
     *("offload/policy.py", "offload/quotas.py", "offload/slots.py", "runtime/drafting/edits.py"),
     *("offload/predict.py", "offload/replay.py", "offload/curves.py", "offload/fit.py", "offload/compare.py"),
 ]

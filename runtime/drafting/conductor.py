@@ -45,10 +45,12 @@ class Use:
 
 @dataclass(slots=True)
 class Turn:
-    """One step of some texts: what was guessed for each of them, by whom, and what of it is drafted."""
+    """One step of some texts: what was guessed for each of them, by whom, and what of it is drafted. `looked`: whether
+    anybody was given the chance."""
 
     contexts: Sequence[Context]
     roots: list[int]  # the last token that stood, of each
+    looked: bool = True
     asked: dict[str, list[int]] = field(default_factory=dict)  # places of the texts that each drafter guessed for
     guesses: list[Guess | None] = field(default_factory=list)
     decided: list[Guess | None] = field(default_factory=list)
@@ -92,7 +94,7 @@ class Conductor:
         self._asking = 0.0  # seconds of a turn in which drafters were asked
         self._looks = 0
         self._look = 0.0  # seconds that the rest of a turn takes; the first one warms up, and says nothing
-        self._rested = 0.0  # tokens that one text alone went on plainly by since the last turn
+        self._rested = 0.0  # plain steps since somebody looked
 
     @property
     def drafted(self) -> int:
@@ -102,6 +104,12 @@ class Conductor:
     @property
     def stood(self) -> int:
         return sum(use.stood for use in self.uses.values())
+
+    def rest(self, contexts: Sequence[Context]) -> Turn:
+        """A step of these texts in which nobody looks for guesses."""
+        nobody: list[Guess | None] = [None] * len(contexts)
+        roots = [context.tokens[-1] for context in contexts]
+        return Turn(contexts, roots, looked=False, guesses=nobody, decided=nobody)
 
     def turn(self, contexts: Sequence[Context], limits: Sequence[int]) -> Turn:
         """What to draft for these texts, of so many nodes each at most."""
@@ -218,7 +226,7 @@ class Conductor:
 
     def stepped(self, turn: Turn, verdicts: Sequence[Verdict], rows: Rows, count: int, seconds: float) -> None:
         """What became of a turn in one forward of so many rows that did nothing else."""
-        self._rested = math.inf  # after a draft another one is likely to pay
+        self._rested = math.inf if turn.drafts else 1 if turn.looked else self._rested + 1  # after a draft another pays
         for decided, verdict in zip(turn.decided, verdicts, strict=True):
             if decided:
                 use = self.uses[decided.drafter]
@@ -233,23 +241,21 @@ class Conductor:
             try:
                 if asked:
                     drafter.observe([verdicts[at] for at in asked], rows)
-                if witness := self._witnesses.get(name):
+                if turn.looked and (witness := self._witnesses.get(name)):
                     for at in set(range(len(verdicts))) - set(asked):
                         witness.witness(turn.roots[at], verdicts[at], rows)
             except AccelError as error:
                 self._give_up(name, error)
 
-    @property
-    def pace(self) -> int:
-        """How many tokens one text alone may go on plainly before somebody looks for guesses: looking takes a small
-        share of the time at most, and a larger one while there are gains to pay for it."""
-        plain, share = self.controller.plain(), _GAINED if self.controller.saved > 0 else _SHARE
+    def pace(self, texts: int = 1) -> int:
+        """How many steps so many texts may go on plainly before somebody looks for guesses: looking takes a small share
+        of the time at most, and a larger one while there are gains to pay for it."""
+        plain, share = self.controller.plain(texts), _GAINED if self.controller.saved > 0 else _SHARE
         return max(1, math.ceil(self._look / (share * plain))) if plain else 1
 
-    @property
-    def is_due(self) -> bool:
-        """Whether one text alone went on plainly for so long, or guesses cost next to nothing."""
-        pace = self.pace
+    def is_due(self, texts: int = 1) -> bool:
+        """Whether so many texts went on plainly for so long, or guesses cost next to nothing."""
+        pace = self.pace(texts)
         return pace <= _AT_ONCE or self._rested >= pace
 
     def decoded(self, turn: Turn | None, tokens: Sequence[int], seconds: float) -> None:

@@ -37,6 +37,7 @@ class RowCosts:
     _all: _Seen = field(default_factory=_Seen)  # how all counts differ from the curve: a longer context, a busy machine
     _many: _Seen = field(default_factory=_Seen)  # how counts beyond one differ from that
     _each: dict[int, _Seen] = field(default_factory=dict)  # how a count differs from that; without a curve, its seconds
+    _told: dict[int, float] = field(default_factory=dict)  # seconds, by the curve
     _known: dict[tuple[int, bool], float] = field(default_factory=dict)  # what was said, but for `_all`
 
     def of(self, rows: int, hope: bool = False) -> float:
@@ -55,7 +56,7 @@ class RowCosts:
         if rows > 1 or not self.times or not self._all.count:
             self._known.clear()  # what single rows correct is the same for all
         if self.times:
-            seconds /= _told(self.times, rows)
+            seconds /= self._of_curve(self.times, rows)
             if rows == 1 or not self._all.count:
                 self._all.add(seconds)
             seconds /= self._all.value
@@ -65,7 +66,7 @@ class RowCosts:
         return counted
 
     def _corrected(self, times: RowTimes, rows: int, hope: bool) -> float:
-        told = _told(times, rows)
+        told = self._of_curve(times, rows)
         if rows == 1:
             return told
         if hope and not self._many.count:
@@ -74,6 +75,11 @@ class RowCosts:
         share = min(1, own.count / _SURE)
         return told * (share * own.value + (1 - share) * self._many.value)
 
+    def _of_curve(self, times: RowTimes, rows: int) -> float:
+        if (found := self._told.get(rows)) is None:
+            found = self._told[rows] = max(min(times.of(rows), rows * times.of(1)), 1e-9)
+        return found
+
     def _beyond_seen(self, rows: int, hope: bool) -> float:
         if not self._each:
             return _UNKNOWN * rows
@@ -81,7 +87,3 @@ class RowCosts:
         below = max((each for each in self._each if each <= rows), default=fewest)
         a_row = self._each[fewest].value / fewest
         return max(self._each[below].value + (rows - below) * a_row * (_HOPED if hope else 1.0), a_row)
-
-
-def _told(times: RowTimes, rows: int) -> float:
-    return max(min(times.of(rows), rows * times.of(1)), 1e-9)

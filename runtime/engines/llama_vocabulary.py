@@ -1,15 +1,28 @@
-"""Text to tokens and back by llama.cpp's tokenizers."""
+"""Text to tokens and back by llama.cpp's tokenizers.
+
+Many of them part a text into words by `std::regex`, which calls itself for every character of a word and ends the
+process where the stack does: with the usual 8 MiB at 26,000. So longer texts are read on a deep stack of their own, and
+words that would leave even that are refused.
+"""
 
 import ctypes
 import re
-from collections.abc import Iterator
-from functools import cached_property
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 
+from ...errors import MemoryFull, UsageError
 from . import llama_api as api
 
 _CONTROLS, _STRIPS_BEFORE = 1 << 3, 1 << 7  # llama_token_attr
 _SHORT = 2**13  # bytes: of what is no longer, llama.cpp finds all control tokens in no time
 _DENSE = 256  # control tokens found at once: it takes the square of their number
+_SHALLOW = 2**12  # characters: any stack has room for a word of so many
+LONGEST_WORD = 2**18  # characters
+_DEEP = 2**9 * LONGEST_WORD  # bytes of stack: a character was seen to take 320 of them
+_BREAKS = re.compile(r"(?<=\n)(?=\S)|(?<=[!-@[-`{-~])(?=[ \t])")  # where one word ends for every tokenizer
+_STARTING = threading.Lock()  # the size of new stacks is the process's
 
 
 class LlamaVocabulary:
@@ -23,9 +36,18 @@ class LlamaVocabulary:
         self._ends: frozenset[int] | None = None
 
     def encode(self, text: str, special: bool = True, start: bool = False) -> list[int]:
-        data = text.encode(errors="replace")
-        found = [token for block in self._blocks(data, special) for token in self._encode(block, special)]
+        """Raises UsageError for a word of more than `LONGEST_WORD` characters, MemoryFull where there is no room for
+        one."""
+        if len(text) <= _SHALLOW:
+            found = self._tokens(text, special)
+        else:
+            _check_words(text)
+            found = _on_deep_stack(partial(self._tokens, text, special))
         return [self._bos, *found] if start and self._bos is not None and found[:1] != [self._bos] else found
+
+    def _tokens(self, text: str, special: bool) -> list[int]:
+        data = text.encode(errors="replace")
+        return [token for block in self._blocks(data, special) for token in self._encode(block, special)]
 
     def _blocks(self, data: bytes, special: bool) -> Iterator[bytes]:
         """Cut before control tokens, which part what stands before and behind them anyway."""
@@ -77,3 +99,23 @@ class LlamaVocabulary:
             room = ctypes.create_string_buffer(-length)
             length = api.to_piece(self._vocab, token, ctypes.addressof(room), -length, 0, special)
         return room.raw[:length]
+
+
+def _check_words(text: str) -> None:
+    if len(text) > LONGEST_WORD and (longest := max(map(len, _BREAKS.split(text)))) > LONGEST_WORD:
+        what = f"{longest} characters come without a break between words, and {LONGEST_WORD} may"
+        raise UsageError(what, "break the text into lines")
+
+
+def _on_deep_stack(call: Callable[[], list[int]]) -> list[int]:
+    """What it returns. Only what is touched of a stack takes memory, and that is the system's again at its end."""
+    with ThreadPoolExecutor(1, "tokens") as deep:
+        with _STARTING:
+            usual = threading.stack_size(_DEEP)
+            try:
+                found = deep.submit(call)
+            except RuntimeError as error:
+                raise MemoryFull("there is no memory to read a long text in", "close other programs") from error
+            finally:
+                threading.stack_size(usual)
+        return found.result()

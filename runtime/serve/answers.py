@@ -26,6 +26,8 @@ async def events(worker: Supervisor, request: Generate, running: Running) -> Asy
     except asyncio.CancelledError:
         asking.add_done_callback(lambda asked: None if asked.exception() else worker.cancel(asked.result()))
         raise
+    finally:
+        del asking  # an error in it would hold this frame and the frame the error, with all that was asked
     ended = False
     try:
         with running.ending(lambda: worker.cancel(id)):
@@ -33,7 +35,10 @@ async def events(worker: Supervisor, request: Generate, running: Running) -> Asy
                 event = await queue.get()
                 ended = isinstance(event, AccelError | Finished)
                 if isinstance(event, AccelError):
-                    raise event
+                    try:
+                        raise event
+                    finally:
+                        del event  # which would hold this frame, and be held by it
                 yield event
     finally:
         if not ended:

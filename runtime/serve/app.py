@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from ...errors import AccelError, TemplateError
-from . import log, openapi, page, page_api
+from . import caches, log, openapi, page, page_api
 from .anthropic import api as anthropic_api
 from .anthropic.errors import shown as shown_by_anthropic
 from .daemon import Daemon
@@ -55,6 +55,7 @@ def build_app(daemon: Daemon) -> ASGIApp:
             Route("/health", health),
             Route("/metrics", metrics),
             Route("/v1/status", status),
+            *caches.ROUTES,
             *openai_api.ROUTES,
             *anthropic_api.ROUTES,
             *openapi.ROUTES,

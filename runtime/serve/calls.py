@@ -1,5 +1,9 @@
 """An answer's text as it comes, with the calls of tools in it taken out. Pure."""
 
+from collections.abc import Sequence
+
+from ..messages import Chance
+from ..shares import Shares
 from .asked import Call, Words
 from .tool_format import ToolFormat
 
@@ -7,7 +11,8 @@ _LONGEST = 2**20  # characters of calls
 
 
 class CallReader:
-    """`push` every text, then `finish`: what comes does not depend on how the text was cut.
+    """`push` every text, with the chances of the tokens that begin in it; then `finish`. What comes does not depend on
+    how the text was cut, and words come with the chances of their own tokens.
 
     What looks like a call is held back until it is one; what turns out to be none is text, as it stands. White space
     around a call is no part of the answer. `opened`: the prompt ended in what stands before a call.
@@ -17,14 +22,17 @@ class CallReader:
         self._format, self._tools = format, tools
         self._begin, self._end = format.begin, format.end
         self._held = ""  # of which is not known yet what it is
+        self._chances = Shares[Chance]()  # of `_before` and what is held
         self._calling = opened
         self._before = ""  # white space and marker of what may be a call
         self._plain = False  # something was said
         self._after_call = False  # and nothing was since
         self.called = False
 
-    def push(self, text: str) -> list[Words | Call]:
+    def push(self, text: str, chances: Sequence[Chance] = ()) -> list[Words | Call]:
         self._held += text
+        for chance in chances:
+            self._chances.add(chance, chance.length)
         found: list[Words | Call] = []
         more = bool(self._held)
         while more:
@@ -44,7 +52,9 @@ class CallReader:
     def _read_text(self, found: list[Words | Call]) -> bool:
         """Says what is certain; whether a call has begun."""
         if self._after_call:
-            self._held = self._held.lstrip()
+            text = self._held.lstrip()
+            self._chances.drop(len(self._held) - len(text))
+            self._held = text
         at = self._held.find(self._begin) if self._begin else self._start()
         if at >= 0:
             text = self._held[:at].rstrip()
@@ -85,13 +95,15 @@ class CallReader:
         calls = self._format.calls(text, self._tools)
         if calls:
             found += calls
+            self._chances.drop(len(self._before) + len(text) + len(close))
             self.called = self._after_call = True
         else:
             self._say(f"{self._before}{text}{close}", found)
 
     def _say(self, text: str, found: list[Words | Call]) -> None:
         if text:
-            found.append(Words(text))
+            chances = tuple(chance for chance, _ in self._chances.take(len(text)))
+            found.append(Words(text, chances=chances))
             self._after_call = False
             self._plain = True
 

@@ -1,18 +1,16 @@
 """An answer within a kept conversation: which message it answers, what the model is shown of the rest, what is kept."""
 
 import asyncio
-from bisect import bisect_left
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from ...errors import Cancelled, ContextFull, UsageError
+from ...errors import Cancelled, UsageError
 from .. import history
 from ..open import wishes
-from ..session import MOST_NEW
 from .asked import Asked, Ended, Piece, Reading, Words
 from .conversations import Conversation, Message
 from .daemon import Daemon
@@ -48,28 +46,6 @@ def turn_of(kept: Conversation, text: str, replace: int | None = None, retry: bo
     if not 0 <= replace < len(messages) or replace % 2:
         raise UsageError(f"message {replace} is none of the user's", "open the conversation again")
     return Turn(replace, Message("user", text))
-
-
-def fitted(
-    asked: history.Conversation, context: int, most: int | None, count: Callable[[history.Conversation], int]
-) -> history.Conversation:
-    """With as many of the oldest turns forgotten as must be, so that an answer of `most` tokens, or a usual one, has
-    room; `count`: tokens of what the model would be shown. Raises ContextFull where the question alone is too long."""
-    room = context - min(context // 4, most or context)
-    shown = asked.prompt()
-    longest = sum(len(message.content.encode(errors="replace")) + MOST_NEW for message in shown)
-    if longest <= room or count(asked) <= room:  # a token has at least one byte
-        return asked
-    # What is forgotten has all the rest read anew: forget enough at once that the next turns need not.
-    shorter = [asked.forget(gone) for gone in range(0, len(asked.messages) - asked.forgotten, 2)]
-    first = bisect_left(shorter, -(context // 2), key=lambda conversation: -count(conversation))
-    if first < len(shorter):
-        return shorter[first]
-    if (tokens := count(shorter[-1])) >= context:
-        what = "it, the system prompt" if asked.system else "it"
-        do = f"shorten {what}, or start with a larger --context"
-        raise ContextFull(f"the message takes {tokens} of {context} tokens of context", do)
-    return shorter[-1]
 
 
 async def answered(
@@ -152,7 +128,7 @@ def _fitted(before: history.Conversation, served: Served, most: int | None) -> h
         prompt = served.template.segments(_shown(conversation))
         return len(served.opened.worker.encode(prompt)) if prompt else 0
 
-    return fitted(before, served.ready.context, most, count)
+    return history.fitted(before, served.ready.context, most, count, history.most_tokens(before.prompt()))
 
 
 def _asked(daemon: Daemon, shown: history.Conversation, turn: Turn) -> Asked:

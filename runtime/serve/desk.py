@@ -33,7 +33,10 @@ async def answer(served: Served, asked: Asked, running: Running) -> AsyncGenerat
         try:
             while left:
                 if isinstance(found := await told.get(), BaseException):
-                    raise found
+                    try:
+                        raise found
+                    finally:
+                        del found  # which would hold this frame, and be held by it, with all that was asked
                 left -= isinstance(found[1], Ended)
                 yield found
         finally:
@@ -93,7 +96,7 @@ def _told(event: Event, reader: CallReader | None) -> list[Piece]:
         case Prefilled():
             return [Reading(event.done, event.total)]
         case Text() if reader and not event.thought:
-            return [*reader.push(event.text)]
+            return [*reader.push(event.text, event.chances)]
         case Text():
             return [Words(event.text, event.thought, event.chances)]
         case Finished():

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ...devices.resident import give_back_scattered_memory
 from ...errors import AccelError, Busy, Cancelled, Misdirected, NotAllowed, TooLarge, TooSlow
 from .keys import Keys
 from .streams import Show, refused
@@ -25,6 +26,7 @@ MOST_BODY = 32 * 2**20  # bytes
 _MOST_HELD = 128 * 2**20  # bytes of all bodies at once
 _SMALL_BODY, _REST_SECONDS = 2**20, 1.0  # bytes, and how long they are waited for where nobody needs them
 _BODY_SECONDS = 60.0  # until a body is there
+_MUCH = 2**20  # bytes of bodies: what they took is given back to the system then, or it would be held for good
 _ID = re.compile(r"[\w.-]{1,64}")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _SECURITY = {
@@ -86,6 +88,7 @@ class Guard:
     ) -> None:
         self._app, self._door, self._show_for, self._told, self._most_body = app, door, show_for, told, most_body
         self._held = 0  # bytes of bodies, of all requests that are being answered
+        self._read = 0  # bytes of bodies since memory was given back
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -104,7 +107,11 @@ class Guard:
             await refused(error, self._show_for(scope["path"]))(scope, receive, exchange.send)
         finally:
             self._held -= exchange.size
+            self._read += exchange.size
             self._told(scope, exchange.status)
+            if self._read >= _MUCH and not self._held:
+                self._read = 0
+                give_back_scattered_memory()
 
     def _take(self, size: int) -> None:
         if self._held + size > _MOST_HELD:

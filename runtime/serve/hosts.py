@@ -9,14 +9,15 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from ...devices.paths import cache_dir
 from ...errors import AccelError, Busy, Ending, MemoryFull, ModelMissing, PlanRefused
 from ...units import Bytes
 from ..messages import Ready
-from ..model import ModelSpec
 from ..open import Opened, Progress, open_model
 from ..opening import PromptStore
+from ..plan import Plan
 from ..planning import Say
+from ..prompt_files import folder_of
+from ..search import BALANCED
 from ..settings import Settings
 from ..template import ChatTemplate
 from . import log
@@ -25,7 +26,7 @@ from .tool_format import ToolFormat, learn_format
 from .turns import Turns
 
 State: TypeAlias = Literal["cold", "loading", "ready", "failed"]
-Threads: TypeAlias = Callable[[], int | None]
+PowerNow: TypeAlias = Callable[[], str]
 _LOOK = 1.0  # seconds between two looks for who is idle
 _AGAIN = 5.0  # seconds after a failure in which nobody tries again
 
@@ -53,10 +54,11 @@ class Host:
     settings: Settings
     served: Served | None = None
     opening: "asyncio.Task[Served | AccelError] | None" = None
+    closing: "asyncio.Task[None] | None" = None  # until its process has ended, which may write what it keeps
     error: AccelError | None = None  # why it could not be opened the last time
     failed: float = -math.inf  # when that was
     progress: float = 0.0  # of loading, 0 to 1
-    threads: int | None = None  # that it was opened with; None: the plan's
+    power: str = BALANCED  # that it was opened for
     users: int = 0
     used: float = field(default_factory=time.monotonic)  # when it was last
 
@@ -75,12 +77,12 @@ class Hosts:
     """Of one event loop."""
 
     def __init__(
-        self, settings: Settings, models: Mapping[str, str], ceiling: Bytes, threads: Threads = lambda: None
+        self, settings: Settings, models: Mapping[str, str], ceiling: Bytes, power: PowerNow = lambda: BALANCED
     ) -> None:
         """`models`: what each name stands for, as it is typed; `ceiling`: bytes that all of them may take together;
-        `threads`: that a model should compute with now, None leaves it to the plan."""
+        `power`: what a model should be planned for now."""
         self._ceiling = ceiling
-        self._threads = threads
+        self._power = power
         self._idle = settings.idle_unload
         self._hosts = {name: Host(name, replace(settings, model=model)) for name, model in models.items()}
         self._moving = asyncio.Lock()  # held by who opens or closes models, so that no memory is given twice
@@ -140,12 +142,16 @@ class Hosts:
         if not host.served or host.users:
             return False
         idle = time.monotonic() - host.used
-        return bool(self._idle and idle > self._idle) or host.threads != self._threads()
+        return bool(self._idle and idle > self._idle) or host.power != self._power()
 
     async def _close(self, host: Host) -> None:
         served, host.served = host.served, None
         if served:
-            await asyncio.to_thread(served.close)
+            host.closing = asyncio.create_task(asyncio.to_thread(served.close))
+            try:
+                await host.closing
+            finally:
+                host.closing = None
             log.told("closed", model=host.name)
 
     async def _opened(self, host: Host) -> Served:
@@ -164,7 +170,7 @@ class Hosts:
         began = time.monotonic()
         try:
             async with self._moving:
-                host.progress, host.threads = 0.0, self._threads()
+                host.progress, host.power = 0.0, self._power()
                 host.served = await asyncio.to_thread(_served, await self._open_within(host))
         except Busy as error:  # which is nothing that is wrong with the model
             return error
@@ -194,7 +200,7 @@ class Hosts:
             progress(0.0)
             left = self._ceiling - sum(other.planned for other in self)
             wanted = Bytes(max(1, min(host.settings.memory or left, left)))
-            settings = replace(host.settings, memory=wanted, threads=host.threads or host.settings.threads)
+            settings = replace(host.settings, memory=wanted, power=host.power)
             try:
                 return await asyncio.to_thread(_open_model, settings, progress, say)
             except PlanRefused as error:
@@ -217,11 +223,10 @@ class Hosts:
 def _open_model(settings: Settings, progress: Progress, say: Say) -> Opened:
     """Not for the event loop."""
 
-    def prompts(model: ModelSpec) -> PromptStore | None:
-        if not settings.prompt_cache and not settings.prompt_memory:
+    def prompts(plan: Plan) -> PromptStore | None:
+        if not settings.prompt_cache and not plan.prompts:
             return None
-        folder = cache_dir() / "prompts" / model.fingerprint
-        return PromptStore(str(folder), int(settings.prompt_memory), int(settings.prompt_cache))
+        return PromptStore(str(folder_of(plan.model.fingerprint)), int(plan.prompts), int(settings.prompt_cache))
 
     return open_model(settings, say, progress, prompts)
 

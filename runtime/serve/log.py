@@ -6,7 +6,6 @@ Letters beyond ASCII are written as escapes: whoever reads a log at a terminal i
 
 import json
 import logging
-import sys
 import time
 import traceback
 from logging.handlers import RotatingFileHandler
@@ -49,8 +48,8 @@ class _ToFile(_Quiet, RotatingFileHandler):
 
 
 def start(stream: TextIO | None = None, file: Path | None = None) -> None:
-    """From here on lines go to stderr, uvicorn's too, and to a file that does not grow for ever."""
-    handlers: list[logging.Handler] = [_ToStream(stream or sys.stderr)]
+    """From here on lines, uvicorn's too, go to a stream, to a file that does not grow for ever, or to both."""
+    handlers: list[logging.Handler] = [_ToStream(stream)] if stream else []
     if file:
         handlers.append(_ToFile(file, maxBytes=MOST_BYTES, backupCount=1, encoding="utf-8", delay=True))
     for handler in handlers:

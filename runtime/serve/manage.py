@@ -1,4 +1,4 @@
-"""`accel ps`, `accel stop` and `accel logs`: the daemons of this user, as the roster knows them."""
+"""`accel ps`, `accel cache`, `accel stop` and `accel logs`: the daemons of this user, as the roster knows them."""
 
 import http.client
 import json as json_module
@@ -8,29 +8,45 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import psutil
 
 from ...errors import AccelError, NotThere, UsageError
 from ...units import Bytes
+from .. import prompt_files
 from ..chat.blocks import printable
 from . import roster
 from .roster import Entry
-from .status import ModelStatus, Status
+from .status import Cached, Caches, Cleared, ModelStatus, Status
+
+T = TypeVar("T")
 
 _PATIENCE = 5.0  # seconds for a daemon to say how it is
+_CLEARING = 60.0  # seconds for it to let go what it caches: a worker does so between two steps
 _LONGEST = 2**22  # bytes of what it says
 _LOOK = 0.1  # seconds between two looks
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where to reach who listens everywhere
-_HEADS = ("PID", "ADDRESS", "UP", "REQUESTS", "MODEL", "MEMORY", "STATE")
+_HEADS = ("PID", "ADDRESS", "UP", "REQUESTS", "MODEL", "MEMORY", "CACHED", "STATE")
+_CACHE_HEADS = ("PID", "MODEL", "CONTEXT", "PROMPTS", "IN MEMORY", "ON DISK", "HITS")
+_CACHES = "/v1/caches"
 # How a daemon is ended: what is said, what is done, and for how many seconds it is waited for.
 _STEPS: tuple[tuple[str, Callable[[psutil.Process], object], float], ...] = (
     ("daemon {} ends what it answers", psutil.Process.terminate, 30.0),
     ("daemon {} is told not to", psutil.Process.terminate, 15.0),
     ("daemon {} is killed", psutil.Process.kill, 5.0),
 )
+
+
+class _Problem(msgspec.Struct):
+    message: str
+
+
+class _Refused(msgspec.Struct):
+    """What a daemon answers where it cannot."""
+
+    error: _Problem
 
 
 def ps(json: bool = False) -> int:
@@ -43,6 +59,40 @@ def ps(json: bool = False) -> int:
         return 0
     for line in table([_HEADS, *(row for entry, status in found for row in rows(entry, status, time.time()))]):
         print(printable(line))
+    return 0
+
+
+def cache(clear: bool = False, json: bool = False) -> int:
+    """What models that are open have cached of prompts, and what lies on disk of any. `clear`: lets all of it go that
+    no answer uses. Raises AccelError where a daemon cannot be told, or where files stay."""
+    running = roster.running()
+    if clear:
+        return _clear(running, json)
+    found = [(entry, _told(entry, _CACHES, Caches)) for entry in running]
+    lying = prompt_files.lying()
+    if json:
+        daemons = [{"pid": entry.pid, "models": told and msgspec.to_builtins(told.models)} for entry, told in found]
+        disk = {"prompts": lying.prompts, "size": int(lying.size)}
+        print(json_module.dumps({"daemons": daemons, "disk": disk}, indent=1))
+        return 0
+    if models := [row for entry, told in found for row in _cache_rows(entry, told)]:
+        for line in table([_CACHE_HEADS, *models]):
+            print(printable(line))
+    print(f"prompts on disk, of all models: {lying.prompts}, {lying.size}")
+    return 0
+
+
+def _clear(running: Sequence[Entry], json: bool) -> int:
+    before = prompt_files.lying().size
+    found = [_cleared(entry) for entry in running]
+    if not running:
+        prompt_files.clear()
+    disk = max(Bytes(0), before - prompt_files.lying().size)
+    positions, memory = sum(each.positions for each in found), Bytes(sum(each.memory for each in found))
+    if json:
+        print(json_module.dumps({"positions": positions, "memory": int(memory), "disk": int(disk)}, indent=1))
+    else:
+        print(f"cleared: {positions} tokens of context, {memory} in memory, {disk} on disk")
     return 0
 
 
@@ -86,13 +136,36 @@ def logs(pid: int | None = None, follow: bool = False, lines: int = 50) -> int:
 
 def asked(entry: Entry) -> Status | None:
     """What a daemon says of itself; None where it does not answer."""
-    host = _EVERYWHERE.get(entry.host, entry.host)
-    connection = http.client.HTTPConnection(host, entry.port, timeout=_PATIENCE)
+    return _told(entry, "/v1/status", Status)
+
+
+def _told(entry: Entry, path: str, kind: type[T]) -> T | None:
     try:
-        connection.request("GET", "/v1/status", headers={"x-accel-token": entry.token})
-        return msgspec.json.decode(connection.getresponse().read(_LONGEST), type=Status)
+        return msgspec.json.decode(_ask(entry, "GET", path, _PATIENCE)[1], type=kind)
     except (OSError, http.client.HTTPException, msgspec.DecodeError):
         return None
+
+
+def _cleared(entry: Entry) -> Cleared:
+    """Raises AccelError."""
+    try:
+        status, body = _ask(entry, "DELETE", _CACHES, _CLEARING)
+        if status == http.HTTPStatus.OK:
+            return msgspec.json.decode(body, type=Cleared)
+        why = msgspec.json.decode(body, type=_Refused).error.message
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
+        raise AccelError(f"daemon {entry.pid} does not answer", f"see accel logs {entry.pid}, or stop it") from None
+    raise AccelError(f"daemon {entry.pid} could not let all of it go: {why}", f"see accel logs {entry.pid}")
+
+
+def _ask(entry: Entry, method: str, path: str, patience: float) -> tuple[int, bytes]:
+    """HTTP status and body. Raises OSError, HTTPException."""
+    host = _EVERYWHERE.get(entry.host, entry.host)
+    connection = http.client.HTTPConnection(host, entry.port, timeout=patience)
+    try:
+        connection.request(method, path, headers={"x-accel-token": entry.token})
+        response = connection.getresponse()
+        return response.status, response.read(_LONGEST)
     finally:
         connection.close()
 
@@ -106,8 +179,29 @@ def rows(entry: Entry, status: Status | None, now: float) -> Iterator[Sequence[s
         state = f"loading {model.progress:.0%}" if model.state == "loading" else model.state
         held = "?" if model.held is None else str(Bytes(model.held))
         memory = f"{held} of {Bytes(model.planned)} planned" if model.pid else "-"
-        yield (*first, model.name, memory, f"{state}: {model.error}" if model.error else state)
+        cached = _in_words(model.cached) if model.pid else "-"
+        yield (*first, model.name, memory, cached, f"{state}: {model.error}" if model.error else state)
         first = ("",) * len(first)
+
+
+def _in_words(cached: Cached | None) -> str:
+    if not cached:
+        return "?"
+    kept = [
+        f"{Bytes(size)} {where}" for size, where in ((cached.memory, "in memory"), (cached.disk, "on disk")) if size
+    ]
+    return ", ".join([f"{cached.positions} tokens", *kept])
+
+
+def _cache_rows(entry: Entry, told: Caches | None) -> Iterator[Sequence[str]]:
+    """One for each model that is open."""
+    for name, cached in told.models.items() if told else [("does not answer", None)]:
+        if cached:
+            context = f"{cached.positions} of {cached.context} tokens"
+            sizes = str(Bytes(cached.memory)), str(Bytes(cached.disk))
+            yield str(entry.pid), name, context, str(cached.prompts), *sizes, str(cached.hits)
+        else:
+            yield str(entry.pid), name, *("?" if told else "-",) * 5
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .anthropic.shapes import CountRequest, MessagesRequest
+from .caches import PARAMETER
 from .openai.shapes import (
     ChatRequest,
     CompletionRequest,
@@ -31,6 +32,7 @@ class _Operation:
     body: type | None = None
     streams: bool = False  # whether it can be answered as events
     text: bool = False  # whether it is answered in plain text
+    query: tuple[str, ...] = ()  # parameters that may be given
 
 
 _OPERATIONS = (
@@ -44,6 +46,8 @@ _OPERATIONS = (
     _Operation("get", "/v1/models", "The models that can be asked"),
     _Operation("get", "/v1/models/{name}", "One of the models"),
     _Operation("delete", "/v1/requests/{id}", "End a request that is being answered"),
+    _Operation("get", "/v1/caches", "What is cached of prompts, of all models or of one", query=(PARAMETER,)),
+    _Operation("delete", "/v1/caches", "Let go what is cached of prompts that are not answered", query=(PARAMETER,)),
     _Operation("get", "/health", "Whether it can answer"),
     _Operation("get", "/metrics", "What it counts, for Prometheus", text=True),
 )
@@ -77,10 +81,12 @@ def _described(operation: _Operation, shape_of: dict[type, Any]) -> dict[str, An
     answer = {"description": "The answer", "content": {kind: {} for kind in kinds}}
     error = {"description": "Why there is none", "content": {"application/json": {"schema": _ANY}}}
     found: dict[str, Any] = {"summary": operation.what, "responses": {"200": answer, "default": error}}
-    names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
-    if names:
+    places = {part[1:-1]: "path" for part in operation.path.split("/") if part.startswith("{")}
+    places |= dict.fromkeys(operation.query, "query")
+    if places:
         found["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+            {"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}}
+            for name, place in places.items()
         ]
     if operation.body:
         content = {"application/json": {"schema": shape_of[operation.body]}}

@@ -16,7 +16,6 @@ from types import FrameType
 
 import uvicorn
 
-from ...devices.machine import Processor
 from ...devices.paths import state_dir
 from ...devices.probe import probe
 from ...errors import ModelMissing, SettingError, UsageError
@@ -28,10 +27,10 @@ from .app import build_app
 from .conversations import Conversations
 from .daemon import Daemon
 from .guard import Door, is_local
-from .hosts import Hosts, Threads
+from .hosts import Hosts, PowerNow
 from .keys import Keys, add_key, key_file, read_keys
 from .metrics import Metrics
-from .power import on_battery, power_now, threads_of
+from .power import on_battery, power_now
 from .protocol import Protocol
 
 _PARALLEL = 4  # texts at once, where nothing else is asked for
@@ -51,7 +50,7 @@ def run(settings: Settings, models: Sequence[str], new_key: bool = False) -> int
         print("daemons that run let it in once they are started again", file=sys.stderr)
         return 0
     settings = replace(settings, host=settings.host.strip("[]"))  # as IPv6 addresses are written in URLs
-    log.start(file=roster.log_of(os.getpid()))
+    log.start(sys.stderr, roster.log_of(os.getpid()))
     with listen(settings.host, settings.port) as listening:
         daemon = make_daemon(settings, models)
         place = url(*listening.getsockname()[:2])
@@ -70,12 +69,11 @@ def enrolled(daemon: Daemon, listening: socket.socket) -> AbstractContextManager
 def make_daemon(settings: Settings, models: Sequence[str]) -> Daemon:
     """Raises SettingError for models of one name, ModelMissing, StateError for keys that cannot be read."""
     settings = replace(settings, parallel=settings.parallel or _PARALLEL)
-    machine = probe()
-    free = Bytes(machine.memory.free * (1 - _KEPT_FREE))
-    ceiling, threads = min(settings.memory or free, free), threads_by(settings, machine.processor)
+    free = Bytes(probe().memory.free * (1 - _KEPT_FREE))
+    ceiling = min(settings.memory or free, free)
     names = names_of(models or [settings.model])
     _check_files(names.values())
-    hosts = Hosts(settings, names, ceiling, threads)
+    hosts = Hosts(settings, names, ceiling, power_by(settings))
     local = is_local(settings.host)
     door = Door(
         keys=_keys(local),
@@ -115,14 +113,9 @@ def named(given: str) -> tuple[str, str]:
     return (name, model) if name and model and "/" not in name else ("", given)
 
 
-def threads_by(settings: Settings, processor: Processor) -> Threads:
-    """What is asked for by number holds; or else it follows the power there is."""
-
-    def threads() -> int | None:
-        power = power_now(settings.power, settings.power == "auto" and on_battery())
-        return settings.threads or threads_of(power, processor.cores, processor.threads)
-
-    return threads
+def power_by(settings: Settings) -> PowerNow:
+    """What is asked for by name holds; or else it follows the battery."""
+    return lambda: power_now(settings.power, settings.power == "auto" and on_battery())
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""What a daemon says of itself to `accel ps`, and to whoever else asks: plain data."""
+"""What a daemon says of itself to `accel ps` and `accel cache`, and to whoever else asks: plain data."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -14,6 +14,37 @@ if TYPE_CHECKING:
 _PATIENCE = 2.0  # seconds for workers to say what they hold: one that computes may take longer
 
 
+class Cached(msgspec.Struct, frozen=True):
+    """Of one model that is open. Prompts are those that no sequence holds any more; bytes."""
+
+    positions: int  # in sequences
+    context: int  # positions that there are
+    prompts: int
+    memory: int
+    disk: int
+    hits: int  # times that a prompt came back, since the model was opened
+
+
+class OnDisk(msgspec.Struct, frozen=True):
+    """Of models that are open and of all others."""
+
+    prompts: int
+    size: int  # bytes
+
+
+class Caches(msgspec.Struct, frozen=True):
+    models: dict[str, Cached | None]  # that are open, by name; None for one that does not say in time
+    disk: OnDisk
+
+
+class Cleared(msgspec.Struct, frozen=True):
+    """What was let go."""
+
+    positions: int = 0
+    memory: int = 0  # bytes
+    disk: int = 0  # bytes
+
+
 class ModelStatus(msgspec.Struct, frozen=True):
     name: str
     state: str  # "cold", "loading", "ready", "failed"
@@ -24,6 +55,7 @@ class ModelStatus(msgspec.Struct, frozen=True):
     held: int | None = None  # bytes of it that its worker holds
     running: int = 0  # requests
     waiting: int = 0
+    cached: Cached | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -32,11 +64,27 @@ class Status(msgspec.Struct, frozen=True):
     draining: bool
 
 
-async def status_of(daemon: "Daemon") -> Status:
+async def known_of(daemon: "Daemon") -> dict[str, Statistics]:
+    """Of models that are open; nothing where one does not say in time."""
     try:
-        known = await asyncio.wait_for(daemon.statistics(), _PATIENCE)
+        return await asyncio.wait_for(daemon.statistics(), _PATIENCE)
     except TimeoutError:
-        known = {}
+        return {}
+
+
+def cached_of(known: Statistics) -> Cached:
+    return Cached(
+        positions=known.positions,
+        context=known.context,
+        prompts=known.prompts,
+        memory=known.prompts_in_memory,
+        disk=known.prompts_on_disk,
+        hits=known.prompts_hits,
+    )
+
+
+async def status_of(daemon: "Daemon") -> Status:
+    known = await known_of(daemon)
     models = tuple(_status(host, known.get(host.name)) for host in daemon.hosts)
     return Status(models, len(daemon.requests), daemon.draining)
 
@@ -48,4 +96,5 @@ def _status(host: "Host", known: Statistics | None) -> ModelStatus:
     held = known.anonymous + known.mapped + known.pinned if known else None
     line, pid = served.turns.line, served.opened.worker.pid
     running, waiting = len(line.running), len(line.waiting)
-    return ModelStatus(host.name, host.state, error, 1.0, pid, int(host.planned), held, running, waiting)
+    cached = cached_of(known) if known else None
+    return ModelStatus(host.name, host.state, error, 1.0, pid, int(host.planned), held, running, waiting, cached)

@@ -84,6 +84,7 @@ class EventStream:
                 sending.result()
         finally:
             await _ended(sending, gone, self._first)
+            del self._first  # see `_texts`
             with suppress(AccelError):
                 await self._events.aclose()
 
@@ -113,6 +114,7 @@ class EventStream:
             yield self._text(self._show(error, status(error).http))
         finally:
             await _ended(coming)
+            del coming  # an error in it would hold this frame and the frame the error, with all that was asked
 
     def _text(self, event: Any) -> bytes:
         data = b"data: " + _encode(event) + b"\n\n"

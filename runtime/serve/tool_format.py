@@ -15,6 +15,7 @@ from itertools import product
 from typing import Any, Literal, NoReturn
 
 from ...errors import TemplateError
+from ..json_form import JSON_FORM
 from ..messages import plain
 from ..template import ChatTemplate
 from .asked import Call
@@ -115,7 +116,8 @@ class ToolFormat:
         functions, between = [tool["function"] for tool in tools], self._shown(self.between)
         if self.shape == "named":
             rules = [f"call{i}: {json.dumps(each['name'] + between)} args{i}" for i, each in enumerate(functions)]
-            rules += [f"args{i}: %json {json.dumps(_parameters(each))}" for i, each in enumerate(functions)]
+            schemas = [{**_parameters(each), "x-guidance": JSON_FORM} for each in functions]
+            rules += [f"args{i}: %json {json.dumps(schema)}" for i, schema in enumerate(schemas)]
             return "lark", "\n".join([f"start: {' | '.join(f'call{i}' for i in range(len(functions)))}", *rules])
         calls: list[dict[str, Any]] = [self._schema(each) for each in functions]
         one = calls[0] if len(calls) == 1 else {"anyOf": calls}

@@ -1,5 +1,6 @@
 """`accel chat --window`: the daemon and its page in a window of its own; when that closes, all of it ends."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dataclasses import replace
 from ...devices.paths import state_dir
 from ...errors import AccelError
 from ..settings import Settings
+from . import log, roster
 from .keys import Keys
 from .run import Server, enrolled, listen, make_daemon, url
 
@@ -26,6 +28,7 @@ def run(settings: Settings) -> int:
     """Until the window closes, or SIGTERM or Ctrl-C. Raises AccelError where the browser ends in an error, and what
     `make_daemon` raises."""
     settings = replace(settings, host=_HOST, port=0)
+    log.start(file=roster.log_of(os.getpid()))  # and not here: the terminal is a person's
     daemon = make_daemon(settings, [])
     daemon.door = replace(daemon.door, keys=Keys())  # those are for others, and the page has its token
     with listen(settings.host, settings.port) as listening:

@@ -125,4 +125,5 @@ def looking_is_free() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_SHARE", math.inf)
         patch.setattr(conductor, "_SHARE", math.inf)
+        patch.setattr(conductor, "_GAINED", math.inf)
         yield

@@ -120,6 +120,8 @@ goals = st.builds(
     kv_type=st.sampled_from([None, None, "f16", "q8_0", "q4_0"]),
     threads=st.one_of(st.none(), st.integers(1, 32)),
     deterministic=st.booleans(),
+    prompts=st.one_of(st.none(), st.just(Bytes(0)), sizes.map(Bytes)),
+    power=st.sampled_from(["eco", "balanced", "balanced", "full"]),
 )
 measured_rows = st.builds(
     lambda threads, repack, first: RowTimes(threads, repack, (1, 8, 32), (first, 3 * first, 9 * first)),

@@ -226,6 +226,16 @@ def test_thoughts_are_told_apart():
     assert (desk.text(1, thought=True), desk.text(1)) == ("hm", "yes")
 
 
+@pytest.mark.parametrize("decodes", [True, False])
+def test_the_tokens_of_thoughts_are_counted(decodes):
+    desk = Desk(decodes=decodes, script=(("go", "<think>\nhm</think>\n\nyes"), ("quick", "yes")))
+    marks: Any = {"thoughts": Markers("<think>", "</think>")}
+    assert desk.answer(1, chat("go"), **marks).usage.thought == len("hm")
+    assert desk.answer(2, chat("go"), **marks, most=9).usage.thought == 1
+    assert desk.answer(3, chat("quick"), **marks).usage.thought == 0
+    assert desk.answer(4, chat("go")).usage.thought == 0
+
+
 def test_a_character_of_several_tokens_is_told_whole():
     desk = Desk(script=(("go", "häßlich 🙂"),))
     desk.answer(1, chat("go"))
@@ -467,6 +477,16 @@ def test_how_likely_tokens_were_is_told_of_each_and_changes_nothing(decodes):
     assert b"".join(chance.piece for chance in told).decode() == desk.text(1)
     assert len(told) == len(found.tokens) and all(len(chance.best) == 3 for chance in told)
     assert all(chance.log <= 0 and chance.best[0][1] >= chance.log for chance in told)
+
+
+def test_how_likely_tokens_were_is_told_with_their_own_text():
+    desk = Desk(script=(("go", "<think>\nhm</think>\n\nyes STOP"),))
+    desk.answer(1, chat("go"), chances=0, stops=(" STOP",), thoughts=Markers("<think>", "</think>"))
+    told = {message.text: message.chances for message in desk.of(1, Text)}
+    assert "".join(told) == "hmyes"
+    for text, chances in told.items():
+        assert b"".join(chance.piece for chance in chances).decode() == text
+        assert sum(chance.length for chance in chances) == len(text)
 
 
 def test_where_tokens_are_awaited_a_long_prompt_is_read_in_small_chunks():

@@ -162,6 +162,17 @@ def test_a_stop_string_ends_a_text_where_it_would_without_drafting(right):
         assert Desk(Seer({1: tokens}, right), context=600).answers([stopping]) == plain
 
 
+def test_how_likely_tokens_were_is_told_with_their_text_where_others_are_drafted_for():
+    first, second = requests_of(2, most=30, stops=("no such text",))
+    futures = {id: tokens for id, (tokens, _, _) in Desk(context=600).answers([first, second]).items()}
+    desk = Desk(Seer(futures, 1.0), context=600, outputs=16)
+    desk.answers([replace_struct(first, chances=2), second])
+    texts = [each for each in desk.said if isinstance(each, Text) and each.id == 1]
+    assert len(texts) > 1
+    for text in texts:
+        assert b"".join(chance.piece for chance in text.chances).decode() == text.text
+
+
 def test_a_grammar_holds_along_a_draft():
     (request,) = requests_of(1, most=60, grammar=GrammarSource("regex", "[a-d]{3}(-[a-d]{3}){2,5}"))
     plain = Desk(context=600).answers([request])

@@ -171,12 +171,45 @@ def test_any_json_is_a_schema_too(grammars):
     assert {"{", "[", '"', "t", "1"} <= allowed(grammars.compile("json_schema", "true"))
 
 
-def test_white_space_in_json_ends(grammars):
+NESTED = {"rows": [[1, {"of": {"a": [True, None]}}], []], "no": {}}
+WELL_WRITTEN = [json.dumps(NESTED, indent=indent) for indent in (None, 0, 1, 2, 4, "\t")]
+WELL_WRITTEN += [json.dumps(NESTED, separators=(",", ":")), json.dumps(NESTED, separators=(" , ", " : "))]
+
+
+def refused(grammar: Grammar, text: str) -> str:
+    """From where on a text does not pass."""
+    for at, byte in enumerate(text.encode()):
+        if not grammar.mask()[byte]:
+            return text[at:]
+        grammar.accept(byte)
+    return ""
+
+
+@pytest.mark.parametrize("schema", ["{}", '{"type": "object", "properties": {"rows": {"type": "array"}}}'])
+@pytest.mark.parametrize("text", WELL_WRITTEN)
+def test_json_may_be_written_in_one_line_or_indented(grammars, schema, text):
+    assert not refused(grammars.compile("json_schema", schema), text)
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("{  ", " "),
+        ('{"a"  ', " "),
+        ('{"a":  ', " "),
+        ("[1  ", " "),
+        ("[\n\n", "\n"),
+        ("[ \n", "\n"),
+        (f"[\n{' ' * 25}", " "),
+        (f"[\n{chr(9) * 25}", "\t"),
+        (" ", " "),
+        ("[1] ", " "),
+    ],
+)
+def test_white_space_in_json_ends(grammars, text, more):
     grammar = grammars.compile("json_schema", "{}")
-    grammar.accept(ord("["))
-    for _ in range(64):
-        grammar.accept(ord(" "))
-    assert " " not in allowed(grammar) and "]" in allowed(grammar) and EOS not in np.flatnonzero(grammar.mask())
+    assert refused(grammar, text) == more
+    assert EOS not in np.flatnonzero(grammar.mask()) or text.startswith("[1]")
 
 
 class BeginsWithSpace(FakeVocabulary):

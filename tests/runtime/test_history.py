@@ -3,9 +3,11 @@
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from accel.errors import AccelError, StateError, UsageError
-from accel.runtime.history import KEPT, Conversation, History, Message
+from accel.errors import AccelError, ContextFull, StateError, UsageError
+from accel.runtime.history import KEPT, Conversation, History, Message, fitted, most_tokens
 
 TALK = Conversation(model="m", system="Be brief.").add(
     Message("user", "Hallo, Welt! \N{SNOWMAN}"), Message("assistant", "Ja.", (1, 2, 3))
@@ -113,6 +115,51 @@ def test_forgotten_messages_are_not_shown_but_kept():
     assert [message.content for message in talk.prompt()] == ["Be brief.", "b", "c"]
     assert len(talk.messages) == 4
     assert talk.until(1).forgotten == 1
+
+
+def letters(conversation: Conversation) -> int:
+    """A tokenizer's count, where every letter is a token and a template adds none."""
+    return sum(len(message.content) for message in conversation.prompt())
+
+
+def never(conversation: Conversation) -> int:
+    raise AssertionError("this was not to be counted")
+
+
+@given(
+    st.lists(st.integers(1, 400), min_size=1, max_size=15),
+    st.integers(8, 600),
+    st.integers(1, 700) | st.none(),
+    st.booleans(),
+)
+def test_what_is_shown_fits_and_only_whole_turns_are_forgotten(lengths, context, most, bounded):
+    texts = tuple("x" * length for length in lengths[: len(lengths) - (len(lengths) + 1) % 2])
+    roles = ("user", "assistant")
+    messages = tuple(Message(roles[number % 2], text) for number, text in enumerate(texts))
+    asked = Conversation(messages=messages)
+    try:
+        shown = fitted(asked, context, most, letters, most_tokens(messages) if bounded else None)
+    except ContextFull:
+        assert len(texts[-1]) >= context
+        return
+    assert letters(shown) < context and shown.forgotten % 2 == 0 and shown.messages == messages
+    assert shown.forgotten == 0 or letters(asked) > context - min(context // 4, most or context)
+
+
+def test_nothing_is_counted_that_surely_fits():
+    assert fitted(TALK, 4096, None, never, most_tokens(TALK.prompt())) is TALK
+    with pytest.raises(AssertionError):
+        fitted(TALK, 4096, None, never)
+    with pytest.raises(AssertionError):
+        fitted(TALK, 4096, None, never, 3 * 1024 + 1)
+
+
+def test_a_question_that_alone_is_too_long_is_refused_with_what_can_be_done():
+    asked = TALK.add(Message("user", "x" * 300))
+    with pytest.raises(
+        ContextFull, match=r"309 of 256 tokens of context; shorten it, the system prompt, or .*--context"
+    ):
+        fitted(asked, 256, None, letters)
 
 
 def test_another_model_gets_the_words_without_the_tokens():

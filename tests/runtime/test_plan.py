@@ -134,6 +134,49 @@ def test_what_was_asked_for_is_chosen():
     assert (value["context"], value["kv_type"], value["threads"], value["threads_prefill"]) == (6000, "q8_0", 3, 3)
 
 
+def test_eco_takes_half_of_the_cores_full_every_thread_and_a_number_that_is_asked_for_holds():
+    def threads(cores: int, **goal: Any) -> tuple[int, int]:
+        machine = a_machine(cores=cores)
+        machine = replace(machine, processor=replace(machine.processor, threads=2 * cores))
+        plan = planned(machine, a_model(), Goal(**goal), COSTS)
+        one, other = plan.choices["threads"], plan.choices["threads_prefill"]
+        word = "as asked" if "threads" in goal else goal.get("power", "")
+        assert word in other.reason
+        return int(one.value), int(other.value)
+
+    assert [threads(cores, power="eco")[1] for cores in (1, 2, 3, 8)] == [1, 1, 1, 4]
+    assert threads(8, power="full") == (16, 16) and threads(8)[1] == 8
+    assert threads(8, power="eco", threads=3) == (3, 3)
+
+
+@pytest.mark.parametrize(("seconds", "balanced", "eco"), [((4.0, 2.0, 1.0), 4, 2), ((1.2, 1.1, 1.0), 1, 1)])
+def test_eco_never_decodes_with_more_than_half_of_the_cores_or_than_is_faster(seconds, balanced, eco):
+    known = zip((1, 2, 4), seconds, strict=True)
+    rows = tuple(RowTimes(threads, True, (1, 2), (one, 2 * one)) for threads, one in known)
+    costs = replace(COSTS, rows=rows)
+    plans = [planned(a_machine(cores=4), a_model(), Goal(power=power), costs) for power in ("balanced", "eco")]
+    assert [chosen(plan)["threads"] for plan in plans] == [balanced, eco]
+
+
+def test_eco_reads_prompts_in_small_batches_where_a_processor_computes():
+    balanced, eco = (planned(a_machine(), a_model(), Goal(power=power), COSTS) for power in ("balanced", "eco"))
+    assert (chosen(balanced)["ubatch"], chosen(eco)["ubatch"], chosen(eco)["batch"]) == (512, 128, 128)
+    assert "eco" in eco.choices["ubatch"].reason and total(eco.memory)[MEMORY] < total(balanced.memory)[MEMORY]
+    others = ("context", "kv_type", "repack", "flash_attention")
+    assert [chosen(eco)[name] for name in others] == [chosen(balanced)[name] for name in others]
+    card = planned(a_machine(gpu=2**33), a_model(), Goal(power="eco"), COSTS)
+    assert chosen(card)["gpu_layers"] and chosen(card)["ubatch"] == 512 and "eco" not in card.choices["ubatch"].reason
+
+
+def test_prompts_that_no_text_is_at_get_some_of_what_is_left_and_never_cost_the_plan_anything():
+    goals = [Goal(sequences=4, prompts=prompts) for prompts in (Bytes(0), None, Bytes(5 * MIB))]
+    without, some, asked = (planned(a_machine(), a_model(), goal, COSTS) for goal in goals)
+    assert chosen(some) == chosen(without) and without.prompts == 0 and asked.prompts == 5 * MIB
+    assert some.prompts == min(2**30, (a_machine().memory.free - total(without.memory)[MEMORY]) // 4) // MIB * MIB
+    least = replace(goals[1], memory=total(without.memory)[MEMORY], context=chosen(without)["context"])
+    assert planned(a_machine(), a_model(), least, COSTS).prompts == 0
+
+
 def test_context_beyond_what_was_trained_is_given_when_asked_for_and_cautioned_against():
     model = a_model(context=2048)
     assert chosen(planned(a_machine(), model, Goal(), COSTS))["context"] == 2048

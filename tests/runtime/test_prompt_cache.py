@@ -1,5 +1,6 @@
 """Prompts that had to go come back, also after a restart, within bounds, and never wrong."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from accel.runtime.engines.base import Batch
 from accel.runtime.engines.fake import FakeEngine, FakeOptions
 from accel.runtime.prompt_cache import LEAST, PromptCache
+from accel.runtime.prompt_files import Lying, clear, folder_of, lying
 from accel.runtime.sequences import Sequences
 from accel.units import Bytes
 
@@ -29,7 +31,8 @@ def put(cache: PromptCache, fake: Any, tokens: list[int]) -> None:
     fake.truncate(0, 0)
     fake.forward(Batch.chain(0, tokens))
     fake.commit(0, range(len(tokens)))
-    cache.put(0, tokens)
+    kept, found = cache.put(0, tokens), cache.closest(tokens, 2000)
+    assert kept is (len(tokens) >= LEAST and found is not None and found.common == len(tokens))
 
 
 def brought_back(cache: PromptCache, fake: Any, tokens: list[int]) -> int:
@@ -108,6 +111,38 @@ def test_all_of_it_can_be_let_go(tmp_path):
     assert len(cache) == cache.held == cache.on_disk == 0 and not list(tmp_path.iterdir())
 
 
+def test_how_often_one_came_back_is_counted(tmp_path):
+    fake = engine()
+    cache = PromptCache(fake, tmp_path, LARGE, LARGE)
+    put(cache, fake, text(1))
+    assert brought_back(cache, fake, text(2)) == 0 == cache.hits
+    assert brought_back(cache, fake, text(1)) and brought_back(cache, fake, text(1)) and cache.hits == 2
+
+
+def test_files_that_somebody_clears_cost_it_what_they_held_and_nothing_that_comes_later(home):
+    fake = engine()
+    cache = PromptCache(fake, folder_of("fake"), Bytes(0), LARGE)
+    put(cache, fake, text(1))
+    assert lying("fake") == Lying(1, cache.on_disk)
+    clear()
+    assert brought_back(cache, fake, text(1)) == 0 == len(cache) and cache.hits == 0
+    put(cache, fake, text(2))
+    assert brought_back(cache, fake, text(2)) == len(text(2)) and lying().prompts == 1
+
+
+def test_prompts_on_disk_cost_no_more_memory_than_their_tokens(tmp_path):
+    fake = engine(batch=2000)
+    cache = PromptCache(fake, tmp_path, Bytes(0), LARGE)
+    for first in range(16):
+        put(cache, fake, text(first, 2000))
+    tracemalloc.start()
+    try:
+        again = PromptCache(fake, tmp_path, Bytes(0), LARGE)
+        assert len(again) == 16 and tracemalloc.get_traced_memory()[0] < 6 * 16 * 2000  # each token has 4 bytes
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_disk_that_fails_costs_the_cache_and_nothing_else(tmp_path):
     fake = engine()
     folder = tmp_path / "prompts"
@@ -136,22 +171,41 @@ def test_the_bounds_hold_and_the_latest_stay(tmp_path_factory, texts, memory, di
     assert all(entry.tokens in kept for entry in again._entries)
 
 
+def run(fake: Any, sequences: Sequences, tokens: list[int]) -> int:
+    """A prompt is read, and rests; how much of it was there."""
+    found = sequences.take(None, tokens)
+    assert found
+    seat, reused = found
+    fake.forward(Batch.chain(seat.number, tokens[reused:]))
+    fake.commit(seat.number, range(len(tokens) - reused))
+    sequences.release(seat, list(tokens), len(tokens))
+    return reused
+
+
+def test_where_there_is_memory_for_it_what_no_text_is_at_leaves_the_cache_to_those_that_run(tmp_path):
+    fake = engine(sequences=4)
+    sequences = Sequences(fake, PromptCache(fake, tmp_path, LARGE, Bytes(0)))
+    short = [3] * (LEAST - 1)
+    assert run(fake, sequences, text(1)) == run(fake, sequences, short) == run(fake, sequences, text(2)) == 0
+    assert sequences.positions == sequences.idle == len(text(2)) + len(short)  # that is not worth it
+    assert run(fake, sequences, [*text(1), 8]) == len(text(1))
+    assert sequences.positions == sequences.idle == len(text(1)) + 1 + len(short)
+
+
+def test_without_memory_for_it_it_stays_where_it_is(tmp_path):
+    fake = engine(sequences=4)
+    cache = PromptCache(fake, tmp_path, Bytes(0), LARGE)
+    sequences = Sequences(fake, cache)
+    assert run(fake, sequences, text(1)) == run(fake, sequences, text(2)) == 0
+    assert sequences.positions == 2 * len(text(1)) and not len(cache)
+
+
 def test_a_sequence_that_is_needed_puts_its_text_away_and_it_comes_back(tmp_path):
     fake = engine(sequences=1)
     sequences = Sequences(fake, PromptCache(fake, tmp_path, LARGE, LARGE))
-
-    def run(tokens: list[int]) -> int:
-        found = sequences.take(None, tokens)
-        assert found
-        seat, reused = found
-        fake.forward(Batch.chain(seat.number, tokens[reused:]))
-        fake.commit(seat.number, range(len(tokens) - reused))
-        sequences.release(seat, list(tokens), len(tokens))
-        return reused
-
-    assert run(text(1)) == 0
-    assert run(text(2)) == 0
-    assert run([*text(1), 8]) == len(text(1))
-    assert run([*text(2), 8]) == len(text(2))
+    assert run(fake, sequences, text(1)) == 0
+    assert run(fake, sequences, text(2)) == 0
+    assert run(fake, sequences, [*text(1), 8]) == len(text(1))
+    assert run(fake, sequences, [*text(2), 8]) == len(text(2))
     sequences.put_all_away()
     assert sequences.positions == fake.length(0)

@@ -1,5 +1,6 @@
 """Whatever happens to a worker, its front says what it was, and the next request works."""
 
+import gc
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +119,19 @@ def test_killed_while_nobody_asks_the_next_request_works():
         kill(supervisor).wait()
         assert supervisor.pid is None
         assert text(ask(supervisor)) == SCRIPT[0][1]
+
+
+def test_of_a_worker_that_died_nothing_is_kept_once_another_runs():
+    with supervise() as supervisor:
+        supervisor.wait()
+        first = weakref.ref(supervisor._life)
+        kill(supervisor).wait()
+        assert text(ask(supervisor)) == SCRIPT[0][1]
+        end = time.monotonic() + 10  # its thread may be about to end
+        while first() and time.monotonic() < end:
+            gc.collect()
+            time.sleep(0.01)
+        assert first() is None
 
 
 def test_an_engine_that_takes_its_process_down_is_a_worker_that_died():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from accel.errors import UsageError
 from accel.runtime.engines.fake import FakeVocabulary
-from accel.runtime.text import Chunk, Markers, TextStream
+from accel.runtime.text import Chunk, Given, Markers, TextStream
 from accel.runtime.text import pieces as pieces_of
 
 THINK = Markers("<think>", "</think>")
@@ -119,6 +119,57 @@ def test_a_marker_inside_the_answer_is_text():
 def test_an_empty_thought_and_a_second_one_before_the_answer():
     assert read([b"<think>\n\n</think>\n\n", b"Hi"], (), THINK) == ("", "Hi", False)
     assert read([b"<think>a</think> <think>b</think>c"], (), THINK) == ("ab", "c", False)
+
+
+def given_of(pieces: list[bytes], *rest, **named) -> list[Given]:
+    return stream(pieces, *rest, **named)[1].given()
+
+
+@few
+@given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode), st.data())
+def test_every_token_is_told_of_that_has_bytes(data, more):
+    tokens = more.draw(split(data))
+    assert [each.token for each in given_of(tokens, shares=True)] == [at for at, piece in enumerate(tokens) if piece]
+
+
+@few
+@given(st.text(max_size=20), st.data())
+def test_every_character_is_one_tokens(text, more):
+    assert sum(each.length for each in given_of(more.draw(split(text.encode())), shares=True)) == len(text)
+
+
+@few
+@given(pieces.map("".join), stops, st.booleans())
+def test_bytes_are_told_of_the_text_that_they_spell(whole, stops, opened):
+    tokens = single(whole.encode())
+    told = given_of(tokens, stops, THINK, opened, shares=True)
+    thought, answer, _ = read(tokens, stops, THINK, opened)
+    for kind, text in ((True, thought), (False, answer)):
+        assert b"".join(tokens[each.token] for each in told if each.thought is kind).decode() == text
+        assert sum(each.length for each in told if each.thought is kind) == len(text)
+
+
+@few
+@given(pieces, stops, st.booleans(), st.booleans(), st.integers(1, 5))
+def test_what_is_told_of_tokens_does_not_depend_on_how_many_are_pushed_together(pieces, stops, opened, shares, size):
+    coded = [piece.encode() for piece in pieces]
+    text = TextStream(coded.__getitem__, stops, THINK, opened, shares)
+    tokens = range(len(coded))
+    for at in tokens[::size]:
+        text.push(*tokens[at : at + size])
+    text.finish()
+    assert text.given() == given_of(coded, stops, THINK, opened, shares=shares)
+
+
+def test_markers_and_what_goes_with_them_are_nobodys_and_stops_neither():
+    tokens = [b"<think>", b"\n", b"so", b" it is", b"</th", b"ink>", b"\n\n", b"\nYes", b".", b"ST", b"OP"]
+    thought, answer = [Given(2, True, 2), Given(3, True, 6)], [Given(7, False, 3), Given(8, False, 1)]
+    assert given_of(tokens, ["STOP"], THINK, shares=True) == thought + answer
+    assert given_of(tokens, ["STOP"], THINK) == thought
+
+
+def test_a_control_token_is_told_of_nothing():
+    assert given_of([b"", b"a", b"", b"b"], shares=True) == [Given(1, False, 1), Given(3, False, 1)]
 
 
 def test_stops_count_in_the_answer_only():

@@ -15,6 +15,8 @@ from pathlib import Path
 
 PACKAGE = "llama_cpp_python"
 _SWITCHES = ("LLAMA_BUILD_TESTS=OFF", "LLAMA_OPENSSL=OFF", "LLAMA_USE_PREBUILT_UI=OFF", "GGML_CCACHE=OFF")
+# As in the Makefile, or the server crashes on processors that have AMX.
+_WITHOUT_AMX = tuple(f"CMAKE_{language}_FLAGS=-U__AMX_INT8__" for language in ("C", "CXX"))
 _POLITE = ("nice", "-n", "19")
 
 
@@ -25,7 +27,7 @@ def main() -> None:
     given = parser.parse_args()
     source = (given.sdist or _fetched(given.folder)) / "vendor" / "llama.cpp"
     build = given.folder / "build"
-    switches = [f"-D{switch}" for switch in ("CMAKE_BUILD_TYPE=Release", *_SWITCHES)]
+    switches = [f"-D{switch}" for switch in ("CMAKE_BUILD_TYPE=Release", *_WITHOUT_AMX, *_SWITCHES)]
     subprocess.run([*_POLITE, "cmake", "-S", source, "-B", build, *switches], check=True, stdout=sys.stderr)
     command = [*_POLITE, "cmake", "--build", build, "-j2", "--target", "llama-server"]
     subprocess.run(command, check=True, stdout=sys.stderr)

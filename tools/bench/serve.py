@@ -1,12 +1,13 @@
 """The daemon against llama.cpp's own server: the same model file, threads, context and requests, in turn.
 
     python tools/bench/serve.py RESULTS.jsonl MODEL --server PATH/llama-server [--clients 1,4,8] [--prompts 64,2000]
-        [--shared no,yes] [--tokens 64] [--pairs 10] [--threads 2] [--temperature 0]
+        [--shared no,yes] [--kind code] [--tokens 64] [--pairs 10] [--threads 2] [--temperature 0]
 
-A round is one request of every client at once, streamed; each round's prompts are new to both servers. `shared`: all
-but the last words of the prompts are the same, as with one system prompt. Both answer to `/v1/completions`; what they
-are told besides is nobody's own: no drafting is asked of llama.cpp, ours drafts where it thinks that pays. Each cell is
-a line: ratios of total tokens a second and of the time to the first token (above 1: ours is better).
+A round is one request of every client at once, streamed; each round's prompts are new to both servers, of so many
+tokens. `shared`: all but the last 16 of them are the same, as with one system prompt. `--kind`: the prompts are texts
+of `speculate_texts.py` instead. Both answer to `/v1/completions`; what they are told besides is nobody's own: no
+drafting is asked of llama.cpp, ours drafts where it thinks that pays. Each cell is a line: ratios of total tokens a
+second and of the time to the first token (above 1: ours is better).
 """
 
 import argparse
@@ -28,9 +29,15 @@ from pathlib import Path
 from typing import Any
 
 from pairs import environment, ratio_of
+from speculate_texts import KINDS, texts
+
+Prompt = Sequence[int]  # tokens
 
 _START = 180.0  # seconds
-_WORDS = Path(__file__).read_text().split()  # of this very file: text enough
+_WORDS = sorted(set(Path(__file__).read_text().split()))  # of this very file: text enough
+_JSON = {"content-type": "application/json"}
+_SALT = os.getpid()  # accel knows prompts of other runs again
+_OWN = 16  # tokens of a prompt that shares all the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Round:
 @dataclass(frozen=True, slots=True)
 class Cell:
     clients: int
-    prompt: int  # words
+    prompt: int  # tokens; 0: of texts of a kind
     shared: bool
 
 
@@ -67,23 +74,31 @@ class Server:
         end = time.monotonic() + _START
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                self.ask("hello", 1, 0.0)
+                self.ask((1, 2, 3), 1, 0.0)
                 return
             except (OSError, http.client.HTTPException, RuntimeError):
                 time.sleep(0.2)
         raise SystemExit(f"{self.name} does not answer; see {self._log.name}")
 
-    def ask(self, prompt: str, tokens: int, temperature: float) -> tuple[float, float, int]:
+    def ask(self, prompt: Prompt, tokens: int, temperature: float) -> tuple[float, float, int]:
         """(when the first token came, when the last did, how many): of one request, streamed."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
-        body = {"prompt": prompt, "max_tokens": tokens, "stream": True, "temperature": temperature, "seed": 1}
+        body = {"prompt": list(prompt), "max_tokens": tokens, "stream": True, "temperature": temperature, "seed": 1}
         body["stream_options"] = {"include_usage": True}
         try:
-            connection.request("POST", "/v1/completions", json.dumps(body), {"content-type": "application/json"})
+            connection.request("POST", "/v1/completions", json.dumps(body), _JSON)
             answer = connection.getresponse()
             if answer.status != 200:
                 raise RuntimeError(f"{self.name}: {answer.status} {answer.read()[:200]!r}")
             return _read(answer)
+        finally:
+            connection.close()
+
+    def encode(self, text: str) -> list[int]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("POST", "/v1/tokenize", json.dumps({"prompt": text}), _JSON)
+            return json.load(connection.getresponse())["tokens"]
         finally:
             connection.close()
 
@@ -114,11 +129,11 @@ def _read(answer: http.client.HTTPResponse) -> tuple[float, float, int]:
     return first, last, count
 
 
-def round_of(server: Server, prompts: Sequence[str], tokens: int, temperature: float) -> Round:
+def round_of(server: Server, prompts: Sequence[Prompt], tokens: int, temperature: float) -> Round:
     """One request of every client, all at once."""
     found: list[tuple[float, float, int]] = []
 
-    def ask(prompt: str) -> None:
+    def ask(prompt: Prompt) -> None:
         found.append(server.ask(prompt, tokens, temperature))
 
     threads = [threading.Thread(target=ask, args=(prompt,)) for prompt in prompts]
@@ -133,25 +148,41 @@ def round_of(server: Server, prompts: Sequence[str], tokens: int, temperature: f
     return Round(sum(count for *_, count in found) / took, sum(first - began for first, *_ in found) / len(found))
 
 
-def prompts_of(cell: Cell, number: int) -> list[str]:
-    """New ones for every round, the same for both servers. They begin otherwise, unless they share what they begin
-    with."""
-    draw = random.Random(f"{cell} {number}")
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What prompts are made of: words in tokens, or whole texts."""
 
-    def words(count: int) -> str:
-        return " ".join(draw.choices(_WORDS, k=count))
+    words: Sequence[Prompt]
+    texts: Sequence[Prompt] = ()
 
-    if cell.shared:
-        system = words(max(1, cell.prompt - 16))
-        return [f"{system} {words(16)}" for _ in range(cell.clients)]
-    return [words(cell.prompt) for _ in range(cell.clients)]
+    @classmethod
+    def of(cls, server: Server, kind: str | None) -> "Words":
+        found = [server.encode(f" {word}") for word in _WORDS]
+        return cls(found, [server.encode(text.prompt)[-1024:] for text in texts(kind)] if kind else ())
+
+    def prompts(self, cell: Cell, number: int) -> list[Prompt]:
+        """New ones for every round, the same for both servers. They begin otherwise, unless they share what they begin
+        with."""
+        draw = random.Random(f"{_SALT} {cell} {number}")
+        if not cell.prompt:
+            return [[*self._some(draw, 1), *draw.choice(self.texts)] for _ in range(cell.clients)]
+        if cell.shared:
+            system = self._some(draw, max(1, cell.prompt - _OWN))
+            return [[*system, *self._some(draw, _OWN)] for _ in range(cell.clients)]
+        return [self._some(draw, cell.prompt) for _ in range(cell.clients)]
+
+    def _some(self, draw: random.Random, count: int) -> list[int]:
+        found: list[int] = []
+        while len(found) < count:
+            found += draw.choice(self.words)
+        return found[:count]
 
 
-def measure(ours: Server, theirs: Server, cell: Cell, given: Any) -> dict[str, Any]:
+def measure(ours: Server, theirs: Server, words: Words, cell: Cell, given: Any) -> dict[str, Any]:
     rates: tuple[list[float], list[float]] = ([], [])
     firsts: tuple[list[float], list[float]] = ([], [])
     for number in range(given.pairs + 1):  # the first warms up
-        prompts = prompts_of(cell, number)
+        prompts = words.prompts(cell, number)
         for at in (0, 1) if number % 2 else (1, 0):
             done = round_of((ours, theirs)[at], prompts, given.tokens, given.temperature)
             if number:
@@ -179,7 +210,7 @@ def both(given: Any, most: int) -> Iterator[tuple[Server, Server]]:
         accel = (sys.executable, "-m", "accel.runtime.cli", "serve", given.model, "--port", ours, *alike)
         context = ("--context", given.context)
         rival = (given.server, "-m", given.model, "--port", theirs, "-c", given.context, "--parallel", most)
-        rival += ("-t", given.threads, "-tb", given.threads, "--no-webui", "--kv-unified")
+        rival += ("-t", given.threads, "-tb", given.threads, "--no-ui", "--kv-unified")
         servers = (
             Server("accel", (*accel, *context, *given.ours), ours, home, Path(folder) / "ours.log"),
             Server("llama-server", (*rival, *given.theirs), theirs, home, Path(folder) / "theirs.log"),
@@ -204,19 +235,23 @@ def main() -> None:
     parser.add_argument("--clients", type=lambda text: [int(each) for each in text.split(",")], default=[1, 4, 8])
     parser.add_argument("--prompts", type=lambda text: [int(each) for each in text.split(",")], default=[64])
     parser.add_argument("--shared", type=lambda text: [each == "yes" for each in text.split(",")], default=[False])
+    parser.add_argument("--kind", choices=list(KINDS), help="of texts, instead of words")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--temperature", type=float, default=0.0)
-    parser.add_argument("--context", type=int, default=8192)
+    parser.add_argument("--context", type=int, default=20480)
     parser.add_argument("--home", type=Path, help="accel's folder, which keeps what was measured of the machine")
     parser.add_argument("--ours", type=str.split, default=[], help="more of what accel serve is started with")
     parser.add_argument("--theirs", type=str.split, default=[], help="more of what llama-server is started with")
     given = parser.parse_args()
-    cells = [Cell(*each) for each in ((c, p, s) for p in given.prompts for s in given.shared for c in given.clients)]
+    kinds = [(0, False)] if given.kind else [(prompt, shared) for prompt in given.prompts for shared in given.shared]
+    cells = [Cell(clients, *kind) for kind in kinds for clients in given.clients]
     with both(given, max(given.clients)) as (ours, theirs):
+        words = Words.of(ours, given.kind)
         for cell in cells:
-            line = {"model": given.model.name, **measure(ours, theirs, cell, given), **environment()}
+            told = {"model": given.model.name, "kind": given.kind, "threads": given.threads}
+            line = {**told, **measure(ours, theirs, words, cell, given), **environment()}
             with given.results.open("a") as results:
                 results.write(json.dumps(line) + "\n")
             print(json.dumps({key: value for key, value in line.items() if key not in environment()}), flush=True)

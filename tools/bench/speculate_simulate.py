@@ -98,7 +98,7 @@ def run(state: State, recording: Recording, number: int, clock: Clock, into: Run
         while left := len(text.tokens) - len(tokens):
             at = len(tokens)
             turn = None
-            if conductor.is_due or left < 2:
+            if conductor.is_due() or left < 2:
                 clock.spend(world.turn)
                 turn = conductor.turn([context], [min(world.most, left - 1)])
             if turn and (turn.drafts or left < 2):
@@ -118,7 +118,7 @@ def run(state: State, recording: Recording, number: int, clock: Clock, into: Run
                     if why and slower:
                         into.lost.append(f"{text.name}@{at}: {len(verdict.path)} stood; {conductor.why}")
             else:
-                count = min(left, max(2, conductor.pace))
+                count = min(left, max(2, conductor.pace()))
                 came = text.tokens[at : at + count]
                 tokens += came
                 conductor.decoded(turn, came, clock.spend(count * world.plain))

@@ -113,7 +113,8 @@ class Writer:
             match piece:
                 case Words():
                     key = "reasoning_content" if piece.thought else "content"
-                    yield self._chunk(number, {key: piece.text}, logprobs=_logprobs(piece))
+                    told = None if piece.thought else _logprobs(piece.chances)
+                    yield self._chunk(number, {key: piece.text}, logprobs=told)
                 case Call():
                     yield self._chunk(number, {"tool_calls": [{"index": calls[number], **_call(piece)}]})
                     calls[number] += 1
@@ -130,8 +131,8 @@ class Writer:
             message["reasoning_content"] = thought
         if calls:
             message["tool_calls"] = [_call(call) for call in calls]
-        words = [piece for piece in pieces if isinstance(piece, Words) and not piece.thought and piece.chances]
-        told = _logprobs(Words("", chances=tuple(chance for piece in words for chance in piece.chances)))
+        words = [piece for piece in pieces if isinstance(piece, Words) and not piece.thought]
+        told = _logprobs([chance for piece in words for chance in piece.chances])
         (ended,) = (piece for piece in pieces if isinstance(piece, Ended))
         return {"index": number, "message": message, "logprobs": told, "finish_reason": reason_of(ended)}
 
@@ -166,6 +167,7 @@ def usage_of(usages: Sequence[Usage]) -> dict[str, Any]:
         "completion_tokens": generated,
         "total_tokens": prompt + generated,
         "prompt_tokens_details": {"cached_tokens": cached},
+        "completion_tokens_details": {"reasoning_tokens": sum(usage.thought for usage in usages)},
     }
 
 
@@ -174,8 +176,8 @@ def logprob_of(chance: Chance) -> dict[str, Any]:
     return _token(chance.piece, chance.log) | {"top_logprobs": best}
 
 
-def _logprobs(words: Words) -> dict[str, Any] | None:
-    return {"content": [logprob_of(chance) for chance in words.chances], "refusal": None} if words.chances else None
+def _logprobs(chances: Sequence[Chance]) -> dict[str, Any] | None:
+    return {"content": [logprob_of(chance) for chance in chances], "refusal": None} if chances else None
 
 
 def _token(piece: bytes, log: float) -> dict[str, Any]:

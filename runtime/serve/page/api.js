@@ -21,6 +21,7 @@ export function whenKeyIsNeeded(ask) {
 export const state = () => json("GET", "/api/state");
 export const plan = (model) => json("GET", `/api/plan/${encodeURIComponent(model)}`);
 export const live = (model) => json("GET", `/api/live/${encodeURIComponent(model)}`);
+export const clear = (model) => request("DELETE", `/v1/caches?model=${encodeURIComponent(model)}`);
 export const headings = async (search) =>
   (await json("GET", `/api/conversations?search=${encodeURIComponent(search)}`)).conversations;
 export const begin = (given) => json("POST", "/api/conversations", given);

@@ -1,6 +1,7 @@
 // A model at work, asked for once a second as long as somebody looks.
 
 import * as api from "./api.js";
+import * as cached from "./cached.js";
 import { $, h, sized, svg } from "./dom.js";
 import { figure, level } from "./figures.js";
 import { bytes, rate, share } from "./format.js";
@@ -24,6 +25,7 @@ export async function show(name) {
 export function leave() {
   clearTimeout(timer);
   document.removeEventListener("visibilitychange", look);
+  cached.leave();
   [model, last, rates] = ["", null, []];
 }
 
@@ -49,7 +51,7 @@ function draw(now) {
   const since = (name) => (last ? Math.max(0, now[name] - last[name]) : 0);
   if (seconds > 0) rates = [...rates, since("generated") / seconds].slice(-KEPT);
   const many = (name) => now[name].toLocaleString("en");
-  element.replaceChildren(
+  const above = [
     h(
       "div",
       { class: "figures" },
@@ -64,9 +66,17 @@ function draw(now) {
       {},
       level("Context", now.positions, now.context, `${many("positions")} of ${many("context")} tokens cached`),
     ),
-    ...drawExperts(now.experts),
-    ...drawDrafting(now),
-  );
+  ];
+  cached.draw(model, now);
+  around(cached.element, above, [...drawExperts(now.experts), ...drawDrafting(now)]);
+}
+
+/** All that is shown, anew but for one: what is taken out and put in again loses the focus. */
+function around(kept, above, below) {
+  if (kept.parentNode !== element) element.replaceChildren(kept);
+  for (const child of [...element.children]) if (child !== kept) child.remove();
+  kept.before(...above);
+  kept.after(...below);
 }
 
 function sparkline() {

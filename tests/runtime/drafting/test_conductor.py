@@ -216,10 +216,10 @@ def test_a_look_that_was_held_up_is_not_the_last_for_long(clock):
     conductor.controller.decoded(None, [5], 0.001)
     for _ in range(5):
         turn_of(conductor, [2])
-    assert conductor.pace <= 20
+    assert conductor.pace() <= 20
     for _ in range(4):
         turn_of(conductor, [2])
-    assert conductor.pace <= 8
+    assert conductor.pace() <= 8
 
 
 def test_it_is_counted_who_was_asked_guessed_was_drafted_and_stood(clock):
@@ -312,16 +312,41 @@ def test_trouble_that_passes_is_told_while_it_lasts_and_one_who_gave_up_is_asked
 
 def test_where_looking_takes_long_beside_a_token_it_is_done_seldom():
     conductor = Conductor({}, Controller(RowCosts(None)))
-    assert conductor.is_due and conductor.pace == 1  # nothing is known
+    assert conductor.is_due() and conductor.pace() == 1  # nothing is known
     conductor.controller.decoded(None, [5], 0.001)
     conductor._look = 0.0004
-    assert conductor.pace in (134, 135) and not conductor.is_due
+    assert conductor.pace() in (134, 135) and not conductor.is_due()
     conductor.decoded(None, [5] * 70, 0.07)
-    assert not conductor.is_due
+    assert not conductor.is_due()
     conductor.decoded(None, [5] * 70, 0.07)
-    assert conductor.is_due
+    assert conductor.is_due()
     conductor.forget(1)  # the next text is not looked at sooner
-    assert not conductor.is_due
+    assert not conductor.is_due()
+
+
+def test_several_texts_go_on_plainly_for_as_many_steps_as_looking_for_all_of_them_is_worth(clock):
+    watching = Watching()
+    conductor = conducting({"watching": watching})
+    conductor._looks, conductor._look = 2, 0.008 * conductor.controller.plain(2)
+    assert conductor.pace(2) == 3
+    for _ in range(2):
+        step(conductor, conductor.rest([context([4], 0), context([5], 1)]))
+        assert not conductor.is_due(2)
+    step(conductor, conductor.rest([context([4], 0), context([5], 1)]))
+    assert conductor.is_due(2)
+    assert not watching.times and not watching.seen
+    conductor._look = 0.008 * conductor.controller.plain(2)
+    step(conductor, turn_of(conductor, [0, 0]))
+    assert len(watching.seen) == 2
+
+
+def test_after_a_draft_somebody_looks_again_at_once(clock):
+    conductor = conducting({"quick": Scripted(chain(1, 2))}, kind=Eager)
+    conductor.controller.decoded(None, [5], 0.001)
+    conductor._look = 1.0
+    step(conductor, turn_of(conductor, [2, 2]))
+    conductor._look = 1.0
+    assert conductor.is_due(2)
 
 
 def test_who_took_long_to_read_is_asked_again_once_that_was_a_small_share_of_the_time(clock):
@@ -357,7 +382,7 @@ def test_how_often_somebody_looks_is_set_neither_by_the_first_look_nor_by_a_gues
     conductor.controller.decoded(None, [5], 0.01)
     for _ in range(6):
         conductor.turn([context([1, 2, 3])], [2])
-    assert slow.times > 0 and conductor.pace == 1
+    assert slow.times > 0 and conductor.pace() == 1
 
 
 def test_what_is_seen_of_a_new_text_says_nothing_of_what_a_guess_takes(clock):
@@ -375,11 +400,11 @@ def test_while_guessing_has_gained_somebody_looks_more_often_and_that_is_paid_fr
     conductor.controller.decoded(None, [5], 0.001)
     for _ in range(4):
         turn_of(conductor, [2])
-    assert conductor.pace == 13
+    assert conductor.pace() == 13
     conductor.controller.saved = 0.001
-    assert conductor.pace == 1
+    assert conductor.pace() == 1
     turn_of(conductor, [2])
     assert conductor.controller.saved == pytest.approx(0.001 - 2 * 1.9e-5)
     for _ in range(60):
         turn_of(conductor, [2])
-    assert conductor.controller.saved <= 0 and conductor.pace == 13
+    assert conductor.controller.saved <= 0 and conductor.pace() == 13

@@ -55,8 +55,8 @@ class Eager(Controller):
 
 
 @pytest.fixture
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Controllers draft whatever is guessed."""
+def eager(monkeypatch: pytest.MonkeyPatch, looking_is_free: None) -> None:
+    """Controllers draft whatever is guessed, and somebody looks at every step."""
     monkeypatch.setattr(make, "Controller", Eager)
 
 

@@ -13,6 +13,7 @@ from accel.runtime import demo
 from accel.runtime.engines.options import EngineOptions, FakeOptions
 from accel.runtime.messages import Ready
 from accel.runtime.open import Opened
+from accel.runtime.opening import PromptStore
 from accel.runtime.serve.daemon import Daemon
 from accel.runtime.serve.guard import Door
 from accel.runtime.serve.hosts import Host, Hosts
@@ -43,11 +44,13 @@ CLOSING = {str(ord(letter)): 30 for letter in '"}'}  # a bias to bring JSON of t
 
 @dataclass(frozen=True)
 class Model:
-    """What a daemon is to open under a name; `template`: in the place of the file's own."""
+    """What a daemon is to open under a name; `template`: in the place of the file's own; `prompts`: where they are
+    kept."""
 
     engine: str = "fake"
     options: Any = field(default_factory=lambda: FakeOptions(sequences=4))
     template: str = ""
+    prompts: PromptStore | None = None
 
 
 DEMO = Model("llamacpp", EngineOptions(str(demo.target()), context=2048, sequences=4, batch=64, ubatch=64, outputs=16))
@@ -60,7 +63,7 @@ def scripted(*script: tuple[str, str], template: str = "") -> Model:
 
 class _Worker(Supervisor):
     def __init__(self, model: Model) -> None:
-        super().__init__(model.engine, model.options)
+        super().__init__(model.engine, model.options, prompts=model.prompts)
         self._template = model.template
 
     def wait(self, progress: Callable[[float], object] | None = None) -> Ready:

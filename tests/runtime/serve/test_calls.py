@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accel.runtime.messages import Chance
 from accel.runtime.serve import calls
 from accel.runtime.serve.asked import Call, Words
 from accel.runtime.serve.calls import CallReader
@@ -53,6 +54,40 @@ def test_what_comes_does_not_depend_on_how_the_text_is_cut(format, text, data, o
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     assert read(format, parts, opened) == read(format, [text], opened) == read(format, list(text), opened)
+
+
+@given(formats, texts, st.data(), st.booleans())
+def test_words_come_with_the_chances_of_their_own_tokens_however_the_text_is_cut(format, text, data, opened):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    reader = CallReader(format, TOOLS, opened)
+    found: list[Words | Call] = []
+    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        letters = [Chance(letter.encode(errors="replace"), -1.0, length=1) for letter in text[start:end]]
+        found += reader.push(text[start:end], letters)
+    words = [each for each in [*found, *reader.finish()] if isinstance(each, Words)]
+    for each in words:
+        assert b"".join(chance.piece for chance in each.chances) == each.text.encode(errors="replace")
+
+
+def test_a_token_is_told_with_the_first_of_its_letters_that_is_said():
+    tokens = ["Let", " me", " see", ".\n\n", "<tool", "_call>", '{"name": "add"', "}</tool", "_call>", "\n so", " <"]
+    reader = CallReader(HERMES, TOOLS)
+    found: list[Words | Call] = []
+    for token in tokens:
+        found += reader.push(token, [Chance(token.encode(), -1.0, length=len(token))])
+    words = [each for each in [*found, *reader.finish()] if isinstance(each, Words)]
+    told = [(each.text, [chance.piece.decode() for chance in each.chances]) for each in words]
+    assert told == [
+        ("Let", ["Let"]), (" me", [" me"]), (" see", [" see"]), (".", [".\n\n"]), ("so", ["\n so"]), (" <", [" <"])
+    ]  # fmt: skip
+
+
+def test_the_chances_of_what_looked_like_a_call_and_is_none_come_with_it():
+    reader = CallReader(HERMES, TOOLS)
+    tokens = ["a ", "<tool_call>", "{}", "</tool_call>"]
+    found = [each for token in tokens for each in reader.push(token, [Chance(token.encode(), -1.0, length=len(token))])]
+    words = [each for each in found if isinstance(each, Words)]
+    assert [[chance.piece.decode() for chance in each.chances] for each in words] == [["a "], tokens[1:]]
 
 
 @given(formats, texts)

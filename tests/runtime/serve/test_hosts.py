@@ -82,8 +82,8 @@ def opener(monkeypatch: pytest.MonkeyPatch) -> Opener:
     return found
 
 
-def made(threads: module.Threads = lambda: None, **settings: Any) -> Hosts:
-    return Hosts(Settings(**{"idle_unload": 0, **settings}), {name: name for name in SIZES}, CEILING, threads)
+def made(power: module.PowerNow = lambda: "balanced", **settings: Any) -> Hosts:
+    return Hosts(Settings(**{"idle_unload": 0, **settings}), {name: name for name in SIZES}, CEILING, power)
 
 
 def run(scene: Coroutine[Any, Any, None]) -> None:
@@ -283,18 +283,18 @@ def test_without_a_time_to_unload_after_models_stay(opener):
     run(scene())
 
 
-def test_an_idle_model_is_opened_anew_when_threads_should_be_others(opener):
+def test_an_idle_model_is_opened_anew_when_there_is_other_power(opener):
     async def scene() -> None:
-        threads: int | None = None
-        hosts = made(lambda: threads)
+        power = "balanced"
+        hosts = made(lambda: power)
         watching = asyncio.create_task(hosts.watch())
         async with hosts.use("a"):
-            threads = 2
+            power = "eco"
             await asyncio.sleep(0.03)
             assert opener.open == ["a"]
         await until(lambda: opener.open == [])
         async with hosts.use("a"):
-            assert opener.opened[-1].settings.threads == 2
+            assert opener.opened[-1].settings.power == "eco"
         watching.cancel()
 
     run(scene())

@@ -71,6 +71,13 @@ def test_the_file_has_the_same_lines_and_does_not_grow_for_ever(tmp_path, monkey
     assert numbers == list(range(numbers[0], 100)) and len(lines(stream.getvalue())) == 100
 
 
+def test_without_a_stream_only_the_file_has_lines(tmp_path, capsys):
+    log.start(file=tmp_path / "1.log")
+    log.told("opened")
+    assert [line["event"] for line in lines((tmp_path / "1.log").read_text())] == ["opened"]
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_disk_that_takes_no_more_ends_nothing(tmp_path, capsys):
     stream = io.StringIO()
     log.start(stream, tmp_path / "missing" / "1.log")

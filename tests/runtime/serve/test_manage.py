@@ -1,7 +1,9 @@
 """Daemons as their user sees them from another terminal."""
 
+import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -14,12 +16,17 @@ import msgspec
 import psutil
 import pytest
 
-from accel.errors import NotThere, UsageError
+from accel.errors import AccelError, NotThere, UsageError
+from accel.runtime import cli
+from accel.runtime.engines.options import FakeOptions
+from accel.runtime.opening import PromptStore
+from accel.runtime.prompt_files import Lying, folder_of, lying
 from accel.runtime.serve import manage, roster
 from accel.runtime.serve.keys import add_key, read_keys
-from accel.runtime.serve.manage import asked, gained, lasting, logs, ps, rows, stop, table
+from accel.runtime.serve.manage import asked, cache, gained, lasting, logs, ps, rows, stop, table
 from accel.runtime.serve.roster import Entry, birth, enrolled, log_of
-from accel.runtime.serve.status import ModelStatus, Status
+from accel.runtime.serve.status import Cached, ModelStatus, Status
+from accel.units import Bytes
 
 from .serving import Model, a_daemon, served
 
@@ -71,8 +78,8 @@ def test_ps_shows_what_runs(listening, capsys):
     assert first.split()[:2] == [str(os.getpid()), f"http://127.0.0.1:{listening.port}"]
     assert (
         "1 h 1 min" in first
-        and first.split()[-3:] == ["fake", "-", "cold"]
-        and second.split() == ["other", "-", "cold"]
+        and first.split()[-4:] == ["fake", "-", "-", "cold"]
+        and second.split() == ["other", "-", "-", "cold"]
     )
 
 
@@ -93,17 +100,117 @@ def test_without_daemons_ps_says_how_to_start_one(capsys):
 
 def test_a_model_at_work_is_shown_with_its_memory_against_the_plan():
     entry = Entry(7, "1", "::", 80, "", 0.0)
-    at_work = ModelStatus("a", "ready", pid=9, planned=2**30, held=2**29, running=1)
+    cached = Cached(57, 1024, 3, 2**20, 2**21, 5)
+    at_work = ModelStatus("a", "ready", pid=9, planned=2**30, held=2**29, running=1, cached=cached)
     busy = ModelStatus("b", "ready", pid=9, planned=2**30)
     loading, failed = ModelStatus("c", "loading", progress=0.25), ModelStatus("d", "failed", error="no room")
     found = list(rows(entry, Status((at_work, busy, loading, failed), 3, False), 90.0))
-    assert found[0] == ("7", "http://[::]:80", "1 min 30 s", "3", "a", "512.0 MiB of 1.00 GiB planned", "ready")
-    assert [row[-2:] for row in found[1:]] == [
-        ("? of 1.00 GiB planned", "ready"),
-        ("-", "loading 25%"),
-        ("-", "failed: no room"),
+    where = ("7", "http://[::]:80", "1 min 30 s")
+    kept = "57 tokens, 1.00 MiB in memory, 2.00 MiB on disk"
+    assert found[0] == (*where, "3", "a", "512.0 MiB of 1.00 GiB planned", kept, "ready")
+    assert [row[-3:] for row in found[1:]] == [
+        ("? of 1.00 GiB planned", "?", "ready"),
+        ("-", "-", "loading 25%"),
+        ("-", "-", "failed: no room"),
     ]
-    assert list(rows(entry, None, 90.0)) == [("7", "http://[::]:80", "1 min 30 s", "-", "-", "-", "does not answer")]
+    assert list(rows(entry, None, 90.0)) == [(*where, "-", "-", "-", "-", "does not answer")]
+
+
+@pytest.fixture
+def kept() -> Path:
+    """A prompt of a model that is not open."""
+    file = folder_of("gone") / "1.prompt"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x" * 2048)
+    return file
+
+
+@pytest.fixture
+def caching() -> Iterator[Entry]:
+    """A daemon with a model that has one prompt in its sequence and one on disk."""
+    store = PromptStore(str(folder_of("fake")), 0, 2**20)
+    model = Model("fake", FakeOptions(sequences=1, answer_length=4), prompts=store)
+    with served(a_daemon(models={"fake": model, "other": Model()})) as url:
+        place = urlsplit(url)
+        for number in (1, 2):
+            connection = http.client.HTTPConnection(place.netloc, timeout=30)
+            body = {"prompt": f"{number} {'letters ' * 20}", "max_tokens": 4}
+            connection.request("POST", "/v1/completions", json.dumps(body))
+            assert connection.getresponse().status == 200
+            connection.close()
+        entry = Entry(os.getpid(), birth(os.getpid()), place.hostname or "", place.port or 0, "page", time.time())
+        with enrolled(entry):
+            yield entry
+
+
+def test_the_cache_is_shown_by_model_that_is_open_and_on_disk(caching, kept, capsys):
+    assert cache() == 0
+    heads, row, disk = capsys.readouterr().out.splitlines()
+    assert heads.startswith("PID") and "IN MEMORY" in heads and "HITS" in heads
+    assert re.fullmatch(rf"{os.getpid()} +fake +1\d\d of 4096 tokens +1 +0 B +[\d.]+ KiB +0", row)
+    assert re.fullmatch(r"prompts on disk, of all models: 2, [\d.]+ KiB", disk)
+    assert cache(json=True) == 0
+    told = json.loads(capsys.readouterr().out)
+    (daemon,) = told["daemons"]
+    assert daemon["pid"] == os.getpid() and daemon["models"]["fake"]["prompts"] == 1
+    assert told["disk"] == {"prompts": 2, "size": daemon["models"]["fake"]["disk"] + 2048}
+
+
+def test_ps_shows_what_is_cached(caching, capsys):
+    assert ps() == 0
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert re.search(r"1\d\d tokens, [\d.]+ KiB on disk +ready$", first) and second.split() == [
+        "other",
+        "-",
+        "-",
+        "cold",
+    ]
+    assert ps(json=True) == 0
+    assert json.loads(capsys.readouterr().out)[0]["models"][0]["cached"]["prompts"] == 1
+
+
+def test_the_cache_is_cleared_through_the_daemon(caching, kept, capsys):
+    assert cache(clear=True, json=True) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["positions"] > 100 and told["memory"] == 0 and told["disk"] > 2048
+    assert not kept.exists() and lying() == Lying(0, Bytes(0))
+    assert cache() == 0
+    assert "0 of 4096 tokens" in capsys.readouterr().out
+    assert cache(clear=True) == 0
+    assert capsys.readouterr().out == "cleared: 0 tokens of context, 0 B in memory, 0 B on disk\n"
+
+
+def test_without_daemons_the_cache_is_what_lies_on_disk(kept, capsys):
+    assert cli.main(["cache"]) == 0
+    assert capsys.readouterr().out == "prompts on disk, of all models: 1, 2.00 KiB\n"
+    assert cli.main(["cache", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"daemons": [], "disk": {"prompts": 1, "size": 2048}}
+    assert cli.main(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out == "cleared: 0 tokens of context, 0 B in memory, 2.00 KiB on disk\n"
+    assert not kept.exists()
+
+
+def test_a_daemon_that_does_not_answer_is_shown_as_such_and_clearing_fails(kept, capsys):
+    process = child(POLITE)
+    enrol(process)
+    assert cache() == 0
+    assert re.search(rf"{process.pid} +does not answer( +-){{5}}\n", capsys.readouterr().out)
+    assert cache(json=True) == 0
+    assert json.loads(capsys.readouterr().out)["daemons"] == [{"pid": process.pid, "models": None}]
+    with pytest.raises(AccelError, match=f"daemon {process.pid} does not answer"):
+        cache(clear=True)
+    assert kept.exists()
+    process.kill()
+    process.communicate()
+
+
+def test_a_daemon_that_refuses_to_clear_says_why(listening, kept):
+    with (
+        enrolled(msgspec.structs.replace(listening, token="wrong")),
+        pytest.raises(AccelError, match="a key is needed"),
+    ):
+        cache(clear=True)
+    assert kept.exists()
 
 
 def test_columns_are_as_wide_as_what_stands_in_them():

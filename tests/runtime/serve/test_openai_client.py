@@ -148,6 +148,44 @@ def test_logprobs_are_told_of_every_token(client):
     assert "".join(streamed) == choice.message.content
 
 
+def streamed_logprobs(client: OpenAI, **wishes: Any) -> list[tuple[str, str]]:
+    """The text of every chunk, and that of its tokens."""
+    chunks = [chunk.choices[0] for chunk in ask(client, logprobs=True, stream=True, **wishes)]
+    told = [(chunk.delta.content or "", chunk.logprobs.content if chunk.logprobs else []) for chunk in chunks]
+    return [(text, "".join(each.token for each in tokens)) for text, tokens in told if text or tokens]
+
+
+def test_logprobs_are_told_where_tools_are_given_of_what_is_said_beside_calls(client):
+    (choice,) = ask(client, tools=[WEATHER], logprobs=True, top_logprobs=2).choices
+    assert "".join(each.token for each in choice.logprobs.content) == "one two three"
+    assert all(len(each.top_logprobs) == 2 for each in choice.logprobs.content)
+    assert streamed_logprobs(client, tools=[WEATHER])
+    for text, tokens in streamed_logprobs(client, tools=[WEATHER]):
+        assert text == tokens
+    asks = [{"role": "user", "content": "look?"}]
+    (choice,) = ask(client, messages=asks, tools=[WEATHER], logprobs=True).choices
+    assert choice.message.tool_calls and choice.message.content == "Let me see."
+    assert "".join(each.token for each in choice.logprobs.content) == "Let me see."
+    told = streamed_logprobs(client, messages=asks, tools=[WEATHER])
+    assert "".join(text for text, _ in told) == "".join(tokens for _, tokens in told) == "Let me see."
+
+
+@pytest.mark.parametrize("tools", [[], [WEATHER]])
+def test_logprobs_are_not_told_of_thoughts(client, tools):
+    (choice,) = ask(client, "thinks", tools=tools, logprobs=True).choices
+    assert "".join(each.token for each in choice.logprobs.content) == "Yes."
+    told = streamed_logprobs(client, model="thinks", tools=tools)
+    assert "".join(text for text, _ in told) == "".join(tokens for _, tokens in told) == "Yes."
+
+
+def test_the_tokens_of_thoughts_are_counted(client):
+    usage = ask(client, "thinks").usage
+    assert usage.completion_tokens_details.reasoning_tokens == len("hm\n") < usage.completion_tokens
+    *_, last = ask(client, "thinks", stream=True, stream_options={"include_usage": True}, n=2)
+    assert last.usage.completion_tokens_details.reasoning_tokens == 2 * len("hm\n")
+    assert ask(client).usage.completion_tokens_details.reasoning_tokens == 0
+
+
 def test_a_bias_forbids_and_forces_tokens(babbling):
     assert babble(babbling, logit_bias={str(ord("z")): 100}, max_tokens=5) == "zzzzz"
     first = babble(babbling)[0]

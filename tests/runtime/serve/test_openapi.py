@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from starlette.routing import Route
 
 from accel.runtime.engines.options import FakeOptions
+from accel.runtime.serve import caches
 from accel.runtime.serve.anthropic import api as anthropic_api
 from accel.runtime.serve.openai import api as openai_api
 from accel.runtime.serve.openapi import described
@@ -26,13 +27,16 @@ REFUSED = {
     "/v1/chat/completions": ("audio", "modalities", "chat_template_kwargs"),
     "/v1/embeddings": ("dimensions",),
 }
-ROUTES: list[Route] = [*openai_api.ROUTES, *anthropic_api.ROUTES]
+ROUTES: list[Route] = [*openai_api.ROUTES, *anthropic_api.ROUTES, *caches.ROUTES]
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with served(a_daemon(models={"fake": SMALL}, max_tokens=16)) as url:
-        yield url
+def url(tmp_path_factory) -> Iterator[str]:
+    """What it is told to clear is nobody's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCEL_HOME", str(tmp_path_factory.mktemp("home")))
+        with served(a_daemon(models={"fake": SMALL}, max_tokens=16)) as url:
+            yield url
 
 
 def test_it_describes_every_endpoint_of_the_apis_it_speaks():

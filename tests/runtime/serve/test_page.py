@@ -198,6 +198,33 @@ def test_the_live_view_asks_only_while_it_is_seen(page):
     assert len(asked) > before
 
 
+def test_the_cache_is_cleared_by_keyboard_once_that_is_confirmed(page, home):
+    ask(page, "Hello")
+    page.get_by_role("link", name="Live").click()
+    button = page.get_by_role("button", name="Clear Cache", exact=True)
+    expect(page.get_by_text("0 prompts beside the context: 0 B in memory, 0 B on disk, 0 hits")).to_be_visible()
+    nothing = page.get_by_text("0 of 32,768 tokens cached", exact=True)
+    button.focus()
+    page.keyboard.press("Enter")
+    sure = page.get_by_role("button", name="Clear for good? Cache", exact=True)
+    with page.expect_response("**/api/live/*"):
+        pass
+    page.wait_for_timeout(50)  # so that what came is drawn
+    expect(sure).to_be_focused()  # though all around it was drawn anew
+    page.keyboard.press("Escape")
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")  # who leaves it has not confirmed
+    expect(button).to_be_visible()
+    expect(nothing).to_be_hidden()
+    button.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(nothing).to_be_visible()
+    expect(button).to_be_focused()
+    expect(page.locator("#said")).to_have_text("What fake had cached is cleared.")
+
+
 def test_a_key_is_asked_for_where_keys_are_set(open_page):
     with served(a_page_daemon(script=SCRIPT, keys=Keys((_hash("secret"),)))) as url:
         page = open_page(url)

@@ -5,15 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from accel.errors import ContextFull, UsageError
-from accel.runtime import history
+from accel.errors import UsageError
 from accel.runtime.engines.fake import TEMPLATE
 from accel.runtime.footprint import Allocation
 from accel.runtime.serve.conversations import Conversation, Message
-from accel.runtime.serve.conversing import Turn, fitted, turn_of
+from accel.runtime.serve.conversing import Turn, turn_of
 from accel.runtime.serve.export import as_markdown, file_name
 from accel.runtime.serve.keys import Keys, _hash
 from accel.runtime.serve.plan_view import GROUPS, group_of
@@ -296,26 +293,6 @@ def test_a_turn_is_a_new_message_another_text_for_one_or_the_last_again():
     for wrong in (1, 4, -2):
         with pytest.raises(UsageError):
             turn_of(whole, "e", replace=wrong)
-
-
-@given(st.lists(st.integers(1, 400), min_size=1, max_size=15), st.integers(8, 600), st.integers(1, 700) | st.none())
-def test_what_is_shown_fits_and_only_whole_turns_are_forgotten(lengths, context, most):
-    texts = tuple("x" * length for length in lengths[: len(lengths) - (len(lengths) + 1) % 2])
-    roles = ("user", "assistant")
-    messages = tuple(history.Message(roles[number % 2], text) for number, text in enumerate(texts))
-
-    def count(conversation: history.Conversation) -> int:
-        return sum(len(message.content) for message in conversation.prompt())
-
-    try:
-        shown = fitted(history.Conversation(messages=messages), context, most, count)
-    except ContextFull:
-        assert len(texts[-1]) >= context
-        return
-    assert count(shown) < context and shown.forgotten % 2 == 0 and shown.messages == messages
-    assert shown.forgotten == 0 or count(history.Conversation(messages=messages)) > context - min(
-        context // 4, most or context
-    )
 
 
 def test_a_conversation_without_a_title_or_letters_has_a_name_as_a_file():

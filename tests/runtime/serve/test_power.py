@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from accel.devices.machine import Processor
+from accel.runtime.planning import goal_of
 from accel.runtime.serve import run
-from accel.runtime.serve.power import on_battery, power_now, threads_of
+from accel.runtime.serve.power import on_battery, power_now
 from accel.runtime.settings import Settings
 
 
@@ -25,12 +25,6 @@ def test_auto_spares_the_battery_and_what_is_asked_for_by_name_holds(wanted, bat
     assert power_now(wanted, battery) == now
 
 
-def test_eco_takes_half_of_the_cores_full_every_thread_and_balanced_is_the_plans():
-    assert [threads_of("eco", cores, 2 * cores) for cores in (1, 2, 3, 8)] == [1, 1, 1, 4]
-    assert threads_of("full", 8, 16) == 16
-    assert threads_of("balanced", 8, 16) is None
-
-
 @pytest.mark.parametrize(
     ("battery", "lives_on_it"),
     [(None, False), (SimpleNamespace(power_plugged=True), False), (SimpleNamespace(power_plugged=None), False),
@@ -46,12 +40,17 @@ def test_a_system_that_cannot_tell_has_no_battery(monkeypatch):
     assert not on_battery()
 
 
-def test_threads_follow_the_power_unless_their_number_was_asked_for(monkeypatch):
-    processor, unplugged = Processor("any", 8, 16), True
+def test_power_follows_the_battery_unless_it_was_asked_for_by_name(monkeypatch):
+    unplugged = True
     monkeypatch.setattr(run, "on_battery", lambda: unplugged)
-    threads = run.threads_by(Settings(), processor)
-    assert threads() == 4
+    power = run.power_by(Settings())
+    assert power() == "eco"
     unplugged = False
-    assert threads() is None
-    assert run.threads_by(Settings(power="full"), processor)() == 16
-    assert run.threads_by(Settings(power="eco", threads=3), processor)() == 3
+    assert power() == "balanced"
+    assert run.power_by(Settings(power="full"))() == "full"
+    assert run.power_by(Settings(power="eco"))() == "eco"
+
+
+@pytest.mark.parametrize(("wanted", "planned"), [("eco", "eco"), ("full", "full"), ("auto", "balanced")])
+def test_a_plan_is_made_for_it_and_batteries_are_for_others_to_look_at(wanted, planned):
+    assert goal_of(Settings(power=wanted)).power == planned

@@ -153,6 +153,21 @@ def test_logprobs_are_told_where_they_are_wanted(client):
     assert "".join(each.token for each in told) == "one two three" and len(told[0].top_logprobs) == 2
 
 
+def test_logprobs_are_told_where_tools_are_given_of_what_is_said_beside_calls(client):
+    wishes: dict[str, Any] = {"input": "look?", "tools": [WEATHER], "include": ["message.output_text.logprobs"]}
+    message, call = ask(client, **wishes).output
+    assert (message.content[0].text, call.type) == ("Let me see.", "function_call")
+    assert "".join(each.token for each in message.content[0].logprobs) == "Let me see."
+    deltas = [event for event in ask(client, **wishes, stream=True) if event.type == "response.output_text.delta"]
+    assert "".join(each.token for event in deltas for each in event.logprobs) == "Let me see."
+
+
+def test_the_tokens_of_thoughts_are_counted(client):
+    usage = ask(client, "thinks").usage
+    assert usage.output_tokens_details.reasoning_tokens == len("hm\n") < usage.output_tokens
+    assert ask(client).usage.output_tokens_details.reasoning_tokens == 0
+
+
 @pytest.mark.parametrize(
     ("wishes", "param"),
     [

@@ -22,6 +22,7 @@ import pytest
 
 from accel.devices import measure
 from accel.devices.probe import probe
+from accel.devices.resident import resident
 from accel.errors import ModelMissing, SettingError, UsageError
 from accel.runtime.serve.keys import key_file, read_keys
 from accel.runtime.serve.run import listen, make_daemon, names_of, run, url
@@ -131,6 +132,15 @@ def test_it_answers_and_at_a_polite_kill_ends_what_it_began_and_then_itself(warm
         assert gone(psutil.Process().children(recursive=True)) and not roster(warm_home)
         kept = (warm_home / "state" / "daemons" / f"{running.process.pid}.log").read_text()
         assert "opened" in kept and "answered" in kept and "Hello" not in kept + running.said
+
+
+def test_what_large_bodies_took_is_given_back(warm_home):
+    with daemon(warm_home) as running:
+        running.ask("/v1/completions", {})
+        before = resident(running.process.pid)[0]
+        for _ in range(3):
+            assert running.ask("/v1/completions", "x" * (30 * 2**20))[0] == 400
+        assert resident(running.process.pid)[0] - before < 8 * 2**20
 
 
 def test_killed_at_once_it_leaves_nothing_behind(warm_home):

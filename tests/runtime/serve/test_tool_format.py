@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from accel.runtime.engines.fake import ENDS, FakeVocabulary
@@ -198,6 +199,31 @@ def test_a_grammar_lets_a_call_pass_and_it_is_read_as_what_it_is(name, renderer)
         assert lets_pass(Grammars(FakeVocabulary()).compile(kind, text), wanted) is passes
     reader = CallReader(format, NAMES, opened=True)
     assert [*reader.push(call), *reader.finish()] == [Call("get_weather", '{"place": "x"}')]
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_the_arguments_of_a_call_may_be_indented_and_white_space_in_them_ends(name, renderer):
+    kind, text = learn_format(template(STYLES[name], renderer), ["[ARGS]"]).grammar([TOOL])
+    grammar = Grammars(FakeVocabulary()).compile(kind, text)
+    while grammar.mask()[ord("{")] or not grammar.mask()[ord(" ")]:  # what may come at first is forced
+        grammar.accept(int(np.flatnonzero(grammar.mask())[-1]))
+    assert all(lets_go_on(grammar, white) for white in (" ", "\n", "\n    ", "\n\t\t"))
+    assert not any(lets_go_on(grammar, white) for white in ("  ", "\n\n", f"\n{' ' * 25}"))
+
+
+def test_a_tools_schema_does_not_say_how_its_json_is_written():
+    lax = {**TOOL["function"], "parameters": {**TOOL["function"]["parameters"], "x-guidance": {"lenient": True}}}
+    _, text = ToolFormat("named", "", "").grammar([{"type": "function", "function": lax}])
+    assert '"lenient": true' not in text
+
+
+def lets_go_on(grammar: Grammar, text: str) -> bool:
+    grammar = grammar.fork()
+    for token in text.encode():
+        if not grammar.mask()[token]:
+            return False
+        grammar.accept(token)
+    return True
 
 
 def lets_pass(grammar: Grammar, text: str) -> bool:

@@ -18,6 +18,7 @@ from accel.errors import STATUS, UsageError
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs scripts that play a browser")
 
 PATIENCE = 30.0
+ACCEL = (sys.executable, "-m", "accel.runtime.cli")
 # Loads the page as a browser does, and is open until somebody closes it.
 BROWSER = """#!{python}
 import json, pathlib, re, sys, time, urllib.request
@@ -46,15 +47,21 @@ class Command:
         script.write_text(BROWSER.format(python=sys.executable, folder=str(folder), code=code))
         script.chmod(0o755)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("ACCEL_", "DISPLAY"))}
-        words = [sys.executable, "-m", "accel.runtime.cli", "chat", "--window"]
         place = {"ACCEL_HOME": str(self.home), "PATH": str(programs), "BROWSER": browser}
-        self.process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=clean | place)
+        self.environment = clean | place
+        self.process = subprocess.Popen(
+            [*ACCEL, "chat", "--window"], stderr=subprocess.PIPE, text=True, env=self.environment
+        )
 
     def shown(self) -> Any:
         """What the browser saw, once it has."""
         said = self.folder / "said"
         self._wait(said.is_file)
         return json.loads(said.read_text())
+
+    def logs(self) -> str:
+        """As `accel logs` shows them, in another terminal."""
+        return subprocess.check_output([*ACCEL, "logs"], text=True, env=self.environment)
 
     def close_window(self) -> None:
         (self.folder / "close").touch()
@@ -100,6 +107,16 @@ def test_the_page_is_in_a_window_of_its_own_and_closing_it_ends_all(start):
     assert command.ends()[0] == 0
 
 
+def test_what_it_does_is_in_the_logs_and_not_on_the_terminal(start):
+    command = start()
+    command.shown()
+    assert f"[{command.process.pid}]" in command.logs()  # the server told that it has started
+    command.close_window()
+    code, told = command.ends()
+    assert code == 0 and '"event"' not in told
+    assert json.loads(command.logs().splitlines()[-1])["event"].startswith("Finished")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_polite_kill_ends_the_window_too(start, number):
     command = start()
@@ -126,6 +143,5 @@ def test_a_browser_that_fails_is_told(start):
 
 
 def test_a_window_answers_no_prompt_of_the_command_line():
-    words = [sys.executable, "-m", "accel.runtime.cli", "chat", "--window", "-p", "Hello"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run([*ACCEL, "chat", "--window", "-p", "Hello"], capture_output=True, text=True, check=False)
     assert done.returncode == STATUS[UsageError].exit and "--prompt" in done.stderr
