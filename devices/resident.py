@@ -25,12 +25,12 @@ def resident(pid: int | None = None) -> tuple[Bytes, Bytes]:
             return Bytes(0), Bytes(0)
 
 
-def give_back_freed_memory() -> None:
-    """From now on a block of 4 MiB or more goes back to the system as soon as it is freed. Left to itself glibc keeps
-    blocks as large as those it has once seen freed: a process then holds what it no longer uses, more or less of it
-    from one run to the next."""
+def give_back_freed_memory(least: int = _LARGE) -> None:
+    """From now on a block of so many bytes or more goes back to the system as soon as it is freed. Left to itself glibc
+    keeps blocks as large as those it has once seen freed: a process then holds what it no longer uses, more or less of
+    it from one run to the next."""
     try:
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, least)
     except (OSError, AttributeError, TypeError):  # another allocator
         return
 

@@ -18,6 +18,7 @@ import uvicorn
 
 from ...devices.paths import state_dir
 from ...devices.probe import probe
+from ...devices.resident import give_back_freed_memory
 from ...errors import ModelMissing, SettingError, UsageError
 from ...units import Bytes
 from ..library.find import is_demo
@@ -40,6 +41,7 @@ _HEADERS = 2**15  # bytes of a request's head
 _OPEN = page.paths() | {"/health"}  # without a key: what says nothing of anybody
 _DEMO = "demo"
 _THREADS = 64  # that wait for workers: one that computes for long keeps others from nobody
+_PIECE = 2**17  # bytes: large bodies come in larger pieces
 _LAST = 10.0  # seconds in which all has ended after a second signal
 
 
@@ -166,6 +168,7 @@ class Server(uvicorn.Server):
         self._daemon = daemon
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
+        give_back_freed_memory(_PIECE)  # or what a large body took would be held for good
         with _hanging_up(self.handle_exit):
             super().run(sockets)
 
