@@ -128,6 +128,15 @@ class Supervisor:
         life.ask(msgspec.structs.replace(request, id=id), deliver)
         return id
 
+    def begin_at_once(self, request: messages.Generate, deliver: Deliver) -> int | None:
+        """The same where it waits for nothing: None where no worker is ready."""
+        life = self._life
+        if not life or not life.ready or not life.alive:
+            return None
+        id = next(self._numbers)
+        life.ask(msgspec.structs.replace(request, id=id), deliver)
+        return id
+
     def cancel(self, id: int) -> None:
         """The answer ends with its next step, reason "cancelled", if it has not ended."""
         if life := self._life:

@@ -35,8 +35,7 @@ class _End:
         self._socket = self._context.socket(kind)
         # A context that the collector finds beside its open socket would wait for that socket for ever.
         self._shut = weakref.finalize(self, _shut, self._socket, self._context)
-        self._shut.atexit = False  # a thread may still be waiting then
-        self._shut.atexit = False  # another thread may still be using it
+        self._shut.atexit = False  # a thread may still be using it then
         self._socket.setsockopt(zmq.MAXMSGSIZE, FRAME)
         self._socket.setsockopt(zmq.RCVHWM, _WAITING)
         self._socket.setsockopt(zmq.SNDHWM, _WAITING)

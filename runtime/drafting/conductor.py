@@ -292,7 +292,6 @@ class Conductor:
         return {name: error for name, error in now.items() if error} | self.troubles
 
     def forget(self, number: int) -> None:
-        self._rested = 0.0
         self._reading.forget(number)
         self._told.pop(number, None)
         for drafter in self.drafters.values():

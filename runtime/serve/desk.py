@@ -23,7 +23,12 @@ async def answer(served: Served, asked: Asked, running: Running) -> AsyncGenerat
     """The pieces of every answer, each with the answer's number; each ends with `Ended`. Closing the generator cancels
     what is left. Raises Busy, UsageError, ContextFull, GrammarError, WorkerDied, EngineError."""
     async with served.turns.turn(running, asked.count):
-        request, opened = await asyncio.to_thread(_request, served, asked)
+        request, opened = await _requested(served, asked)
+        if asked.count == 1:
+            async with aclosing(_pieces(served, asked, request, running, opened, 0)) as pieces:
+                async for piece in pieces:
+                    yield 0, piece
+            return
         told: asyncio.Queue[tuple[int, Piece] | BaseException] = asyncio.Queue()
         tasks = [
             asyncio.create_task(_tell(number, _pieces(served, asked, request, running, opened, number), told))
@@ -47,7 +52,7 @@ async def answer(served: Served, asked: Asked, running: Running) -> AsyncGenerat
 
 async def count(served: Served, asked: Asked) -> int:
     """Tokens of the prompt. Raises UsageError, WorkerDied."""
-    request, _ = await asyncio.to_thread(_request, served, asked)
+    request, _ = await _requested(served, asked)
     return len(await asyncio.to_thread(served.opened.worker.encode, request.prompt))
 
 
@@ -78,7 +83,7 @@ async def _pieces(
     for last in (False, True):
         reader = CallReader(served.tools, _names(asked), opened) if asked.tools else None
         try:
-            async with aclosing(events(served.opened.worker, request, running)) as found:
+            async with aclosing(events(served.opened.worker, served.post, request, running)) as found:
                 async for event in found:
                     for piece in _told(event, reader):
                         silent = silent and isinstance(piece, Reading)
@@ -111,9 +116,13 @@ def _names(asked: Asked) -> frozenset[str]:
     return frozenset(tool["function"]["name"] for tool in asked.tools)
 
 
+async def _requested(served: Served, asked: Asked) -> tuple[Generate, bool]:
+    """What the worker is asked, and whether the prompt has opened a call. Templates are rendered in a process, which
+    takes time."""
+    return await asyncio.to_thread(_request, served, asked) if asked.messages else _request(served, asked)
+
+
 def _request(served: Served, asked: Asked) -> tuple[Generate, bool]:
-    """What the worker is asked, and whether the prompt has opened a call. Not for the event loop: templates are
-    rendered in a process."""
     prompt, grammar, opened = asked.prompt, asked.grammar, False
     if asked.messages:
         prompt = _prompt(served, asked)

@@ -22,6 +22,7 @@ from ..settings import Settings
 from ..template import ChatTemplate
 from . import log
 from .line import Limits
+from .post import Post
 from .tool_format import ToolFormat, learn_format
 from .turns import Turns
 
@@ -40,6 +41,7 @@ class Served:
     template: ChatTemplate
     tools: ToolFormat  # how it calls tools
     turns: Turns
+    post: Post = field(default_factory=Post)  # its worker's
 
     def close(self) -> None:
         self.template.close()

@@ -1,7 +1,7 @@
 """Answers over HTTP: whole as JSON, or as events while they are made (server-sent events)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -62,7 +62,8 @@ async def streamed(
 
 
 class EventStream:
-    """An ASGI response. Whatever ends it, the generator is closed, and what makes its events ends."""
+    """An ASGI response. Whatever ends it, the generator is closed, and what makes its events ends. Events that come
+    while others are sent travel together: each word to a client costs more than what is in it."""
 
     def __init__(
         self,
@@ -73,52 +74,63 @@ class EventStream:
         done: bytes,
     ) -> None:
         self._events, self._first, self._show, self._named, self._done = events, first, show, named, done
+        self._told: list[bytes] = []  # that are not sent yet
+        self._woken = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
         headers.append((b"x-accel-buffering", b"no"))  # nginx would hold events back
-        sending, gone = asyncio.ensure_future(self._send(send, headers)), asyncio.ensure_future(_gone(receive))
+        hearing = asyncio.ensure_future(self._hear())
+        hearing.add_done_callback(lambda _: self._woken.set())
+        sending = asyncio.ensure_future(self._send(send, headers, hearing))
+        gone = asyncio.ensure_future(_gone(receive))
         try:
             await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
         finally:
-            await _ended(sending, gone, self._first)
-            del self._first  # see `_texts`
+            await _ended(sending, gone, hearing, self._first)
+            del self._first  # an error in it would hold frames that hold this, with all that was asked
             with suppress(AccelError):
                 await self._events.aclose()
 
-    async def _send(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    async def _send(self, send: Send, headers: list[tuple[bytes, bytes]], hearing: "asyncio.Future[None]") -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        try:
-            async for text in self._texts():
+        more = True
+        with suppress(TimeoutError):  # who does not read is left alone
+            while more:
+                text = await self._text()
+                if not (more := not hearing.done()):
+                    hearing.result()
                 async with asyncio.timeout(_SLOW):
-                    await send({"type": "http.response.body", "body": text, "more_body": True})
-        except TimeoutError:
-            return  # who does not read is left alone
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    await send({"type": "http.response.body", "body": text, "more_body": more})
 
-    async def _texts(self) -> AsyncIterator[bytes]:
-        coming = self._first
+    async def _text(self) -> bytes:
+        """What there is to send, or a comment where nothing came for long."""
         try:
-            while True:
-                while not (await asyncio.wait({coming}, timeout=_ALIVE))[0]:
-                    yield b":\n\n"
-                if (event := coming.result()) is None:
-                    break
-                yield self._text(event)
-                coming = asyncio.ensure_future(anext(self._events, None))
-            if self._done:
-                yield b"data: " + self._done + b"\n\n"
-        except AccelError as error:
-            yield self._text(self._show(error, status(error).http))
-        finally:
-            await _ended(coming)
-            del coming  # an error in it would hold this frame and the frame the error, with all that was asked
+            async with asyncio.timeout(_ALIVE):
+                await self._woken.wait()
+        except TimeoutError:
+            return b":\n\n"
+        self._woken.clear()
+        told, self._told = self._told, []
+        return b"".join(told)
 
-    def _text(self, event: Any) -> bytes:
-        data = b"data: " + _encode(event) + b"\n\n"
-        return b"event: " + str(event.get("type", "")).encode() + b"\n" + data if self._named else data
+    async def _hear(self) -> None:
+        try:
+            event = await self._first
+            while event is not None:
+                self._tell(event)
+                event = await anext(self._events, None)
+            if self._done:
+                self._told.append(b"data: " + self._done + b"\n\n")
+        except AccelError as error:
+            self._tell(self._show(error, status(error).http))
+
+    def _tell(self, event: Any) -> None:
+        name = b"event: " + str(event.get("type", "")).encode() + b"\n" if self._named else b""
+        self._told.append(name + b"data: " + _encode(event) + b"\n\n")
+        self._woken.set()
 
 
 async def _gone(receive: Receive) -> None:

@@ -320,8 +320,17 @@ def test_where_looking_takes_long_beside_a_token_it_is_done_seldom():
     assert not conductor.is_due()
     conductor.decoded(None, [5] * 70, 0.07)
     assert conductor.is_due()
-    conductor.forget(1)  # the next text is not looked at sooner
-    assert not conductor.is_due()
+
+
+def test_where_texts_are_short_somebody_looks_all_the_same_in_one_of_them():
+    conductor = Conductor({}, Controller(RowCosts(None)))
+    conductor.controller.decoded(None, [5], 0.001)
+    conductor._look = 0.0004
+    for number in range(14):
+        assert not conductor.is_due()
+        conductor.decoded(None, [5] * 10, 0.01)
+        conductor.forget(number)
+    assert conductor.is_due()
 
 
 def test_several_texts_go_on_plainly_for_as_many_steps_as_looking_for_all_of_them_is_worth(clock):

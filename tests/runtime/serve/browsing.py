@@ -26,7 +26,7 @@ WIDE = f"```\n{'wide ' * 100}\n```\n\n{'a' * 300}\n\n| {'cell |' * 30}\n|{'---|'
 SCRIPT = (
     ("Hello", "Good day. " * 5),
     ("Tell", "Once upon a time."),
-    ("Long", "word " * 2000),
+    ("Long", "word " * 4000),
     ("Hostile", HOSTILE),
     ("Wide", WIDE),
 )
