@@ -6,7 +6,9 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from .messages import Drafting, Event, Failed, Finished, Loading, Prefilled, Text
+from .messages import Drafting, Event, Failed, Finished, Loading, Prefilled, Started, Text
+
+_SOON = 128  # tokens to be read, during which whoever is woken to hear of it takes a core from those that compute
 
 
 class Speaker(Protocol):
@@ -45,7 +47,7 @@ class Outbox:
 
     def put(self, saying: Saying) -> None:
         self._sayings.append(saying)
-        if isinstance(saying, Prefilled) and saying.done == saying.total:
+        if _is_soon_read(saying):
             self._awaited.add(saying.id)  # its first word follows at once, or its end, and takes it along
         elif self._awaited or not self.beating or not _can_wait(saying):
             self._wake()
@@ -72,6 +74,12 @@ class Outbox:
             yield from said(saying)
             if not isinstance(saying, msgspec.Struct) and saying.goes_on and saying not in self._speakers:
                 self._speakers.append(saying)
+
+
+def _is_soon_read(saying: Saying) -> bool:
+    if isinstance(saying, Started):
+        return saying.prompt - saying.reused <= _SOON
+    return isinstance(saying, Prefilled) and saying.done == saying.total
 
 
 def _can_wait(saying: Saying) -> bool:

@@ -57,7 +57,10 @@ class PromptCache:
         self._engine = engine
         self._folder = folder
         self._most_held, self._most_on_disk = memory, disk
-        self._entries: list[Entry] = []  # used longest ago first
+        self._entries: dict[Entry, None] = {}  # used longest ago first
+        self._alike: dict[bytes, list[Entry]] = {}  # by how they begin: there may be thousands
+        self.held = Bytes(0)  # in memory
+        self.on_disk = Bytes(0)
         self.hits = 0  # times that one came back
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -68,19 +71,10 @@ class PromptCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    @property
-    def held(self) -> Bytes:
-        """In memory."""
-        return Bytes(sum(len(entry.held) for entry in self._entries if entry.held))
-
-    @property
-    def on_disk(self) -> Bytes:
-        return Bytes(sum(entry.size for entry in self._entries if entry.on_disk))
-
     def closest(self, tokens: Sequence[int], room: int) -> Found | None:
-        """The entry of at most `room` positions that has most of a prompt."""
+        """The entry of at most `room` positions that has most of a prompt, `LEAST` tokens or more."""
         best, tokens = None, _packed(tokens)
-        for entry in self._entries:
+        for entry in self._alike.get(_beginning(tokens), ()):
             if len(entry.tokens) <= room:
                 common = common_prefix(entry.tokens, tokens)
                 if common == len(entry.tokens) or self._engine.can.rollback:
@@ -97,9 +91,11 @@ class PromptCache:
         tokens = _packed(tokens)
         if len(tokens) < LEAST:
             return False
-        if self._covers(tokens):
+        alike = self._alike.get(_beginning(tokens), ())
+        if covering := next((entry for entry in alike if entry.tokens[: len(tokens)] == tokens), None):
+            self._touch(covering)
             return True
-        for entry in [entry for entry in self._entries if tokens[: len(entry.tokens)] == entry.tokens]:
+        for entry in [entry for entry in alike if tokens[: len(entry.tokens)] == entry.tokens]:
             self._drop(entry)
         entry = Entry(tokens, 0, self._folder / f"{_digest(tokens)}{ENDING}")
         with suppress(AccelError, OSError):
@@ -114,7 +110,7 @@ class PromptCache:
                     entry.size = sink.tell()
                 entry.on_disk = True
             if entry.size:
-                self._entries.append(entry)
+                self._add(entry)
         self._keep_bounds()
         return entry in self._entries
 
@@ -151,16 +147,16 @@ class PromptCache:
         for entry in list(self._entries):
             self._drop(entry)
 
-    def _covers(self, tokens: "array[int]") -> bool:
-        for entry in self._entries:
-            if entry.tokens[: len(tokens)] == tokens:
-                self._touch(entry)
-                return True
-        return False
+    def _add(self, entry: Entry) -> None:
+        self._entries[entry] = None
+        self._alike.setdefault(_beginning(entry.tokens), []).append(entry)
+        self.held = Bytes(self.held + len(entry.held or b""))
+        self.on_disk = Bytes(self.on_disk + entry.size * entry.on_disk)
 
     def _fits_memory(self, positions: int) -> bool:
         """With the copy that is made on the way, judged by what others took."""
-        known = max((entry.size / len(entry.tokens) for entry in self._entries), default=0.0)
+        last = next(reversed(self._entries), None)
+        known = last.size / len(last.tokens) if last else 0.0
         spec = self._engine.spec
         each = known or 1.1 * spec.kv_bytes_per_position("f32")
         return 2 * positions * each + spec.state <= self._most_held
@@ -185,16 +181,18 @@ class PromptCache:
                 try:
                     with path.open("rb") as source:
                         tokens = self._read_tokens(source)
+                    if len(tokens) < LEAST:
+                        raise StateError("it holds next to nothing")
                     status = path.stat()
                     found.append((status.st_mtime, Entry(tokens, status.st_size, path, on_disk=True)))
                 except (StateError, OSError):
                     path.unlink(missing_ok=True)
-        self._entries = [entry for _, entry in sorted(found, key=lambda pair: pair[0])]
+        for _, entry in sorted(found, key=lambda pair: pair[0]):
+            self._add(entry)
         self._keep_bounds()
 
     def _touch(self, entry: Entry) -> None:
-        self._entries.remove(entry)
-        self._entries.append(entry)
+        self._entries[entry] = self._entries.pop(entry)
         if entry.on_disk:
             with suppress(OSError):
                 os.utime(entry.path, (time.time(), time.time()))
@@ -204,8 +202,8 @@ class PromptCache:
             self._spill(next(entry for entry in self._entries if entry.held))
         while self.on_disk > self._most_on_disk:
             self._drop(next(entry for entry in self._entries if entry.on_disk))
-        for entry in self._entries[:-_MOST_ENTRIES]:
-            self._drop(entry)
+        while len(self._entries) > _MOST_ENTRIES:
+            self._drop(next(iter(self._entries)))
 
     def _spill(self, entry: Entry) -> None:
         """From memory to disk; gone where the disk takes it not."""
@@ -214,16 +212,30 @@ class PromptCache:
                 with open_atomic(entry.path, durable=False) as sink:
                     sink.write(entry.held)
                 entry.on_disk = True
-        entry.held = None
+                self.on_disk = Bytes(self.on_disk + entry.size)
+        self._let_go(entry)
         if not entry.on_disk:
             self._drop(entry)
 
-    def _drop(self, entry: Entry) -> None:
-        self._entries.remove(entry)
+    def _let_go(self, entry: Entry) -> None:
+        self.held = Bytes(self.held - len(entry.held or b""))
         entry.held = None
+
+    def _drop(self, entry: Entry) -> None:
+        del self._entries[entry]
+        alike = self._alike[_beginning(entry.tokens)]
+        alike.remove(entry)
+        if not alike:
+            del self._alike[_beginning(entry.tokens)]
+        self._let_go(entry)
         if entry.on_disk:
+            self.on_disk = Bytes(self.on_disk - entry.size)
             with suppress(OSError):
                 entry.path.unlink()
+
+
+def _beginning(tokens: "array[int]") -> bytes:
+    return tokens[:LEAST].tobytes()
 
 
 def _packed(tokens: Sequence[int] | np.ndarray) -> "array[int]":
