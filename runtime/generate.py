@@ -110,17 +110,21 @@ class Generator:
 
         One sequence alone decodes many tokens in one step, until `look` is set: somebody else wants something."""
         look = Stop() if look is None else look
-        if self._steady and self.drafting and not self._tight:
-            turn = self._turn(self.drafting) if self.drafting.is_due(len(self._shares)) else None
-            if (turn and turn.drafts) or not self._decode(look, turn):
-                self._draft(self.drafting, turn or self.drafting.rest(self._contexts()))
+        drafting = self.drafting if self._steady and not self._tight else None
+        turn = self._turn(drafting) if drafting and drafting.is_due(len(self._shares)) else None
+        if drafting and turn and turn.drafts:
+            self._draft(drafting, turn)
             return True
-        if self._steady and self._decode(look):
+        if self._steady and self._decode(look, turn):
+            return True
+        if drafting and turn:
+            self._draft(drafting, turn)  # nothing, and what was guessed is judged
             return True
         if self._steady:
             self._buffer.next_tokens(self._shares)
         elif not self._share():
             return False
+        start = time.perf_counter()
         rows = self._forward()
         if rows is None:
             return True
@@ -134,6 +138,8 @@ class Generator:
                 self._tell_prefilled(stream)
             if stream.done == len(stream.tokens):
                 self._choose(stream, rows.row(last))
+        if drafting:
+            drafting.rested(len(self._shares), time.perf_counter() - start)
         self._make_room()
         return True
 

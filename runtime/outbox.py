@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -76,7 +76,7 @@ class Outbox:
                 self._speakers.append(saying)
 
 
-def _is_soon_read(saying: Saying) -> bool:
+def _is_soon_read(saying: Saying) -> TypeGuard[Started | Prefilled]:
     if isinstance(saying, Started):
         return saying.prompt - saying.reused <= _SOON
     return isinstance(saying, Prefilled) and saying.done == saying.total

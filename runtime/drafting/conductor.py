@@ -45,12 +45,10 @@ class Use:
 
 @dataclass(slots=True)
 class Turn:
-    """One step of some texts: what was guessed for each of them, by whom, and what of it is drafted. `looked`: whether
-    anybody was given the chance."""
+    """One step of some texts: what was guessed for each of them, by whom, and what of it is drafted."""
 
     contexts: Sequence[Context]
     roots: list[int]  # the last token that stood, of each
-    looked: bool = True
     asked: dict[str, list[int]] = field(default_factory=dict)  # places of the texts that each drafter guessed for
     guesses: list[Guess | None] = field(default_factory=list)
     decided: list[Guess | None] = field(default_factory=list)
@@ -104,12 +102,6 @@ class Conductor:
     @property
     def stood(self) -> int:
         return sum(use.stood for use in self.uses.values())
-
-    def rest(self, contexts: Sequence[Context]) -> Turn:
-        """A step of these texts in which nobody looks for guesses."""
-        nobody: list[Guess | None] = [None] * len(contexts)
-        roots = [context.tokens[-1] for context in contexts]
-        return Turn(contexts, roots, looked=False, guesses=nobody, decided=nobody)
 
     def turn(self, contexts: Sequence[Context], limits: Sequence[int]) -> Turn:
         """What to draft for these texts, of so many nodes each at most."""
@@ -226,7 +218,7 @@ class Conductor:
 
     def stepped(self, turn: Turn, verdicts: Sequence[Verdict], rows: Rows, count: int, seconds: float) -> None:
         """What became of a turn in one forward of so many rows that did nothing else."""
-        self._rested = math.inf if turn.drafts else 1 if turn.looked else self._rested + 1  # after a draft another pays
+        self._rested = math.inf if turn.drafts else 1  # after a draft another one is likely to pay
         for decided, verdict in zip(turn.decided, verdicts, strict=True):
             if decided:
                 use = self.uses[decided.drafter]
@@ -241,11 +233,19 @@ class Conductor:
             try:
                 if asked:
                     drafter.observe([verdicts[at] for at in asked], rows)
-                if turn.looked and (witness := self._witnesses.get(name)):
+                if witness := self._witnesses.get(name):
                     for at in set(range(len(verdicts))) - set(asked):
                         witness.witness(turn.roots[at], verdicts[at], rows)
             except AccelError as error:
                 self._give_up(name, error)
+
+    def rested(self, texts: int, seconds: float) -> None:
+        """So many texts went on by a token each in one forward that did nothing else, and nobody looked for guesses."""
+        self._rested += 1
+        self.heard += texts
+        self._rows[texts] += 1
+        self._reading.elapsed(seconds)
+        self.controller.rested(texts, seconds)
 
     def pace(self, texts: int = 1) -> int:
         """How many steps so many texts may go on plainly before somebody looks for guesses: looking takes a small share

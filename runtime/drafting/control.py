@@ -218,6 +218,11 @@ class Controller:
         for guess, each in zip(guesses, tokens, strict=True):
             self._judge(guess, each)
 
+    def rested(self, texts: int, seconds: float) -> None:
+        """So many texts went on plainly by a token each, and nothing was guessed for them."""
+        self.costs.seen(texts, seconds)
+        self.elapsed += seconds
+
     def decoded(self, guess: Guess | None, tokens: Sequence[int], seconds: float) -> None:
         """One text alone went on plainly by these tokens."""
         each = seconds / len(tokens)

@@ -126,7 +126,8 @@ def _read(answer: http.client.HTTPResponse) -> tuple[float, float, int]:
             first = first or last
         if usage := event.get("usage"):
             count = usage["completion_tokens"]
-    return first, last, count
+    ended = time.perf_counter()
+    return first or ended, last or ended, count  # a text may be over before it has begun
 
 
 def round_of(server: Server, prompts: Sequence[Prompt], tokens: int, temperature: float) -> Round:

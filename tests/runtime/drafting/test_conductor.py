@@ -339,10 +339,10 @@ def test_several_texts_go_on_plainly_for_as_many_steps_as_looking_for_all_of_the
     conductor._looks, conductor._look = 2, 0.008 * conductor.controller.plain(2)
     assert conductor.pace(2) == 3
     for _ in range(2):
-        step(conductor, conductor.rest([context([4], 0), context([5], 1)]))
+        conductor.rested(2, conductor.controller.plain(2))
         assert not conductor.is_due(2)
-    step(conductor, conductor.rest([context([4], 0), context([5], 1)]))
-    assert conductor.is_due(2)
+    conductor.rested(2, conductor.controller.plain(2))
+    assert conductor.is_due(2) and conductor.heard == 6
     assert not watching.times and not watching.seen
     conductor._look = 0.008 * conductor.controller.plain(2)
     step(conductor, turn_of(conductor, [0, 0]))
