@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel.runtime.messages import Drafting, Event, Failed, Loading, Pong, Prefilled, Text
+from accel.runtime.messages import Drafting, Event, Failed, Loading, Pong, Prefilled, Started, Text
 from accel.runtime.outbox import Outbox, merged
 
 ids = st.integers(1, 3)
@@ -160,6 +160,18 @@ def test_a_first_word_that_is_held_back_wakes_the_sender_when_it_comes():
         outbox.take()
     outbox.put(Speaker([Text(1, "b", False, 4)]))
     assert len(woken) == count + 1
+
+
+@pytest.mark.parametrize(("prompt", "reused", "at_once"), [(64, 0, False), (2000, 1990, False), (2000, 64, True)])
+def test_that_a_prompt_is_begun_is_told_with_its_first_word_where_that_follows_at_once(prompt, reused, at_once):
+    woken: list[None] = []
+    outbox = Outbox(lambda: woken.append(None))
+    outbox.put(Started(1, prompt, reused))
+    assert len(woken) == at_once
+    outbox.put(Prefilled(1, prompt - reused, prompt - reused))
+    outbox.put(Text(1, "word", False, 1))
+    assert len(woken) == 1 + at_once
+    assert [type(message) for message in outbox.take()] == [Started, Prefilled, Text]
 
 
 def test_an_answer_that_ends_without_a_word_is_awaited_no_more():

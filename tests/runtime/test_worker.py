@@ -201,7 +201,7 @@ def test_more_requests_than_are_reasonable_are_refused_one_by_one():
 def test_a_ping_is_answered_while_a_long_forward_runs():
     with running(seconds_per_forward=2.0) as worker:
         front = worker.front().hello()
-        front.say(ask(1))
+        front.say(messages.Generate(1, "c", ("x" * 400,), Law()))
         front.hear(messages.Started, 1)
         front.say(messages.Ping(2))
         assert front.hear(messages.Pong, 2, seconds=1.5)
@@ -295,7 +295,7 @@ def test_it_ends_when_the_pipe_from_its_parent_does(options):
 def test_it_ends_with_its_parent_in_the_middle_of_a_forward():
     with running(seconds_per_forward=60.0) as worker:
         front = worker.front().hello()
-        front.say(ask(1))
+        front.say(messages.Generate(1, "c", ("x" * 400,), Law()))
         front.hear(messages.Started)
         assert worker.process.stdin
         worker.process.stdin.close()
