@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..units import Bytes
 
-_MMAP_THRESHOLD, _LARGE = -3, 2**22  # glibc's number of the setting; bytes
+_MMAP_THRESHOLD, _MOST_ARENAS = -3, -8  # glibc's numbers of settings
+_LARGE = 2**22  # bytes
 
 
 def resident(pid: int | None = None) -> tuple[Bytes, Bytes]:
@@ -28,9 +29,10 @@ def resident(pid: int | None = None) -> tuple[Bytes, Bytes]:
 def give_back_freed_memory(least: int = _LARGE) -> None:
     """From now on a block of so many bytes or more goes back to the system as soon as it is freed. Left to itself glibc
     keeps blocks as large as those it has once seen freed: a process then holds what it no longer uses, more or less of
-    it from one run to the next."""
+    it from one run to the next. Nor do threads have heaps of their own, each with what only it has let go."""
     try:
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, least)
+        ctypes.CDLL(None).mallopt(_MOST_ARENAS, 1)
     except (OSError, AttributeError, TypeError):  # another allocator
         return
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..devices.link.sockets import FRAME
-from ..devices.resident import resident
+from ..devices.resident import give_back_scattered_memory, resident
 from ..errors import AccelError, EngineError, ModelDamaged, UsageError
 from ..units import Bytes, from_json
 from . import messages
@@ -30,7 +30,7 @@ from .stream import Ticket
 
 BROKEN = 70  # exit code of a worker that met an error of its own
 _END = None
-_PAUSE = 0.05  # seconds
+_TIDYING = ((0.05, gc.collect), (2.0, give_back_scattered_memory))  # each after so many seconds in which nothing came
 _BEAT = 0.2  # seconds between two words on how far a recording is: each takes a core from those that compute
 
 
@@ -112,11 +112,13 @@ class EngineThread:
 
     def _next(self) -> Ticket | messages.Request | None:
         """Waits for a request. Garbage is collected once nothing is asked for a moment: what an answer ended with is
-        sent by then, and the next one seldom comes so soon. So is kept what drafters learned, now and then."""
-        try:
-            return self._inbox.get(timeout=_PAUSE)
-        except Empty:
-            gc.collect()
+        sent by then, and the next one seldom comes so soon. So goes what was freed, and is kept what drafters learned,
+        now and then."""
+        for pause, tidy in _TIDYING:
+            try:
+                return self._inbox.get(timeout=pause)
+            except Empty:
+                tidy()
         while self._drafts and (wait := self._drafts.due()) is not None:
             try:
                 return self._inbox.get(timeout=wait)
