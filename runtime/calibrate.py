@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -114,8 +114,7 @@ def time_kernels(
     """
     timed = set() if again else {kernel.format for kernel in costs.kernels}
     wanted = tuple(format for format in _formats(model) if format not in timed)
-    head = model.key_size if again or model.key_size not in {look.head for look in costs.looks} else 0
-    heads = (head,) if 0 < head <= _MOST_HEAD and head % _HEAD_GRANULE == 0 else ()
+    heads = _heads_to_time(model, () if again else costs.looks)
     if not wanted and not heads:
         return costs
     named = ", ".join((*wanted, *(f"heads of {head}" for head in heads)))
@@ -124,7 +123,7 @@ def time_kernels(
         return costs
     say(f"timing {named} on this machine")
     try:
-        found = _time(machine, wanted, heads, cache)
+        found = _time(wanted, heads, (1, machine.processor.cores), cache)
     except EngineError:
         raise
     except AccelError as error:
@@ -140,6 +139,26 @@ def time_kernels(
     if not is_busy():
         _keep_kernels(machine, costs, cache, say)
     return costs
+
+
+def time_looks(machine: Machine, model: ModelSpec, threads: int, cache: Path, say: Say = lambda doing: None) -> None:
+    """Keeps how fast heads of a model's size look back, for the next plan, where that was never timed: in about a
+    second, once. Not where other processes keep the machine busy. Raises EngineError, and what a cache without room
+    raises."""
+    file = _file(cache, "machine", machine.fingerprint)
+    heads = _heads_to_time(model, _read(file, _OfMachine).looks)
+    if not heads or is_busy():
+        return
+    say(f"timing heads of {model.key_size} on this machine, once")
+    found = _time((), heads, (threads,), cache)
+    kept = _read(file, _OfMachine)
+    _write(file, replace(kept, looks=(*kept.looks, *found.looks)))
+
+
+def _heads_to_time(model: ModelSpec, known: Sequence[Look]) -> tuple[int, ...]:
+    head = model.key_size
+    timed = head in {look.head for look in known}
+    return (head,) if not timed and 0 < head <= _MOST_HEAD and head % _HEAD_GRANULE == 0 else ()
 
 
 def _keep_kernels(machine: Machine, costs: Costs, cache: Path, say: Say) -> None:
@@ -220,13 +239,13 @@ def _formats(model: ModelSpec) -> list[str]:
     return [format for format, size in sizes.items() if size * 100 > sum(sizes.values())]
 
 
-def _time(machine: Machine, formats: tuple[str, ...], heads: tuple[int, ...], cache: Path) -> _OfMachine:
+def _time(formats: tuple[str, ...], heads: tuple[int, ...], threads: tuple[int, ...], cache: Path) -> _OfMachine:
     from .measure_costs import KernelJob, KernelResult
 
-    threads = tuple(sorted({1, machine.processor.cores}))
+    counts = tuple(sorted(set(threads)))
     try:
         with TemporaryDirectory(dir=cache, prefix="probe-") as folder:  # ours, so that it goes whatever the child does
-            found = _child("kernels", KernelJob(formats, heads, threads, folder), KernelResult)
+            found = _child("kernels", KernelJob(formats, heads, counts, folder), KernelResult)
     except OSError as error:
         raise write_error(cache / "probe", error) from error
     repacked = {format: _GRANULE if format in found.repacked else 0 for format in formats}

@@ -124,7 +124,7 @@ def _measure_buffers(job: BufferJob) -> BufferResult:
 
 def measure_kernels(job: KernelJob) -> KernelResult:
     """Raises EngineError; DiskFull or AccelError where the probe models cannot be written."""
-    overhead = {threads: _measure_overhead(job, threads) for threads in job.threads}
+    overhead = {threads: _measure_overhead(job, threads) for threads in job.threads if job.formats}
     kernels, repacked = [], []
     for format in job.formats:
         choices = (False, True) if _is_repacked(job, format) else (False,)

@@ -12,7 +12,7 @@ from typing import Self
 from ..devices.paths import cache_dir
 from ..errors import AccelError, WorkerDied
 from ..units import Bytes, to_json
-from .calibrate import is_busy, keep_routing, keep_rows
+from .calibrate import is_busy, keep_routing, keep_rows, time_looks
 from .costs import MEASURED, ROWS, RowTimes
 from .drafting.options import DraftingOptions
 from .expert_costs import MEASURED_ROUTING
@@ -147,12 +147,15 @@ def _learn(opened: Opened, say: Say, progress: Progress) -> None:
     plan = opened.plan
     managed = plan.choices["expert_memory"]
     unknown = MEASURED_ROUTING not in managed.reason if managed.value else not knows_rows(plan)
-    if not unknown or is_busy():
-        return
-    if managed.value:
-        _record_routing(opened, say, progress)
-    else:
-        time_rows(plan, opened.worker)
+    if unknown and not is_busy():
+        if managed.value:
+            _record_routing(opened, say, progress)
+        else:
+            time_rows(plan, opened.worker)
+    try:
+        time_looks(plan.machine, plan.model, int(plan.choices["threads"].value), cache_dir(), say)
+    except AccelError as error:
+        say(f"how fast it looks back is not known: {error}")
 
 
 def knows_rows(plan: Plan) -> bool:

@@ -212,15 +212,16 @@ def both(given: Any, most: int) -> Iterator[tuple[Server, Server]]:
         context = ("--context", given.context)
         rival = (given.server, "-m", given.model, "--port", theirs, "-c", given.context, "--parallel", most)
         rival += ("-t", given.threads, "-tb", given.threads, "--no-ui", "--kv-unified")
-        servers = (
-            Server("accel", (*accel, *context, *given.ours), ours, home, Path(folder) / "ours.log"),
-            Server("llama-server", (*rival, *given.theirs), theirs, home, Path(folder) / "theirs.log"),
-        )
-        for server in servers:
-            opened.callback(server.close)
-        for server in servers:
-            server.wait()
-        yield servers
+        commands = {
+            "accel": (ours, (*accel, *context, *given.ours)),
+            "llama-server": (theirs, (*rival, *given.theirs)),
+        }
+        servers: list[Server] = []
+        for name, (port, command) in commands.items():  # one after the other: ours times a machine that is not busy
+            servers.append(Server(name, command, port, home, Path(folder) / f"{name}.log"))
+            opened.callback(servers[-1].close)
+            servers[-1].wait()
+        yield servers[0], servers[1]
 
 
 def _free_port() -> int:
