@@ -103,15 +103,13 @@ class EventStream:
                 if not (more := not hearing.done()):
                     hearing.result()
                 async with asyncio.timeout(_SLOW):
-                    await send({"type": "http.response.body", "body": text, "more_body": more})
+                    await send({"type": "http.response.body", "body": text or b":\n\n" * more, "more_body": more})
 
     async def _text(self) -> bytes:
-        """What there is to send, or a comment where nothing came for long."""
-        try:
+        """What there is to send; empty where nothing came for long, or all has."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(_ALIVE):
                 await self._woken.wait()
-        except TimeoutError:
-            return b":\n\n"
         self._woken.clear()
         told, self._told = self._told, []
         return b"".join(told)

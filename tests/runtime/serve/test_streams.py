@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from accel.errors import EngineError
+from accel.runtime.serve import streams
 from accel.runtime.serve.openai.errors import shown
 from accel.runtime.serve.streams import streamed
 
@@ -48,6 +49,20 @@ def test_events_come_whole_and_in_order_and_those_that_are_there_travel_together
     assert told == "".join(f'event: count\ndata: {{"type":"count","number":{number}}}\n\n' for number in range(500)) + (
         "data: [DONE]\n\n"
     )
+
+
+def test_where_nothing_comes_for_long_a_comment_keeps_the_client_and_nothing_is_lost(monkeypatch):
+    monkeypatch.setattr(streams, "_ALIVE", 0.005)
+    monkeypatch.setattr(streams, "_PATIENCE", 0.0)
+
+    async def slow() -> AsyncGenerator[Any]:
+        for number in range(20):
+            await asyncio.sleep(0.005)
+            yield {"type": "count", "number": number}
+
+    bodies = [body["body"] for body in sent(slow())[1:]]
+    assert b":\n\n" in bodies and bodies[-1] != b":\n\n"
+    assert b"".join(bodies).count(b'"number"') == 20 and bodies[-1].endswith(b"[DONE]\n\n")
 
 
 def test_an_error_is_the_last_event():
