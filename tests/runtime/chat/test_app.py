@@ -192,7 +192,7 @@ def test_a_conversation_on_a_terminal(terminal, home):
     answer = chat.wait_for(PROMPT)
     assert re.search(r"tokens/s · \d+ of \d+ tokens of context · [\d.]+ MiB of [\d.]+ MiB planned", answer)
     chat.type("/plan\n")
-    assert "KV cache" in chat.wait_for(PROMPT)
+    assert "weights" in chat.wait_for(PROMPT)
     chat.type("/save my story\n")
     assert "saved as 'my story'" in chat.wait_for(PROMPT)
     chat.type("/system Be brief.\n")
